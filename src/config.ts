@@ -1,0 +1,273 @@
+// Configuration: one TOML file and the environment become one frozen, typed object. Nobody else reads either.
+// Every key is listed once, below, with its default and its words; `seawall config` prints this table.
+
+import { parse } from 'smol-toml';
+import { ConfigError, messageOf } from './errors.ts';
+
+interface Key<T> {
+  readonly fallback: T;
+  readonly help: string;
+  /** What a value must be, for the error message. */
+  readonly wants: string;
+  /** Checks a value from TOML; undefined means that it will not do. */
+  readonly check: (value: unknown) => T | undefined;
+  /** Turns an environment variable's text into what TOML would have given. */
+  readonly fromText: (text: string) => unknown;
+}
+
+const number = (fallback: number, min: number, max: number, help: string): Key<number> => ({
+  fallback,
+  help,
+  wants: `a whole number from ${min} to ${max}`,
+  check: (value) =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : undefined,
+  fromText: (text) => (/^-?\d+$/.test(text.trim()) ? Number(text) : text),
+});
+
+const text = (fallback: string, help: string, pattern = /^/, wants = 'a text'): Key<string> => ({
+  fallback,
+  help,
+  wants,
+  check: (value) => (typeof value === 'string' && pattern.test(value) ? value : undefined),
+  fromText: (value) => value,
+});
+
+const flag = (fallback: boolean, help: string): Key<boolean> => ({
+  fallback,
+  help,
+  wants: 'true or false',
+  check: (value) => (typeof value === 'boolean' ? value : undefined),
+  fromText: (value) => (value === 'true' ? true : value === 'false' ? false : value),
+});
+
+const list = (help: string, pattern: RegExp, wants: string): Key<readonly string[]> => ({
+  fallback: [],
+  help,
+  wants,
+  check: (value) =>
+    Array.isArray(value) && value.every((item) => typeof item === 'string' && pattern.test(item))
+      ? Object.freeze(value.map(String))
+      : undefined,
+  fromText: (value) => value.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])),
+});
+
+const choice = <T extends string>(fallback: T, options: readonly T[], help: string): Key<T> => ({
+  fallback,
+  help,
+  wants: `one of ${options.join(', ')}`,
+  check: (value) => options.find((option) => option === value),
+  fromText: (value) => value,
+});
+
+const port = (fallback: number, help: string): Key<number> =>
+  number(fallback, 0, 65_535, `${help} (0: the system picks)`);
+const address = /^[^\s<>@]+@[^\s<>@]+$/;
+const hostName = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/;
+const day = 86_400;
+
+const keys = {
+  smtp: {
+    host: text('127.0.0.1', 'address to listen on'),
+    port: port(2525, 'port for the registrars’ mail'),
+    name: text('localhost', 'our name in the greeting', hostName, 'a host name'),
+    lmtp: flag(false, 'speak LMTP (RFC 2033) in place of SMTP'),
+    recipients: list('addresses that take requests; empty: any', address, 'a list of mail addresses'),
+    greet_pause_ms: number(0, 0, 60_000, 'pause before the greeting; who talks earlier is sent away'),
+    tls_certificate: text('', 'PEM file; with it and the key, STARTTLS is offered'),
+    tls_key: text('', 'PEM file with the private key'),
+    message_bytes: number(10_485_760, 1_024, 1_073_741_824, 'the largest message (SIZE, RFC 1870)'),
+    message_lines: number(200_000, 100, 100_000_000, 'the most lines in a message'),
+    message_recipients: number(100, 1, 10_000, 'the most recipients of a message'),
+    connections: number(5_000, 1, 100_000, 'the most connections at once; more get 421'),
+    buffered_bytes: number(268_435_456, 1_048_576, 17_179_869_184, 'the most message bytes in memory; more get 452'),
+    idle_seconds: number(60, 1, 3_600, 'silence after which a connection is closed'),
+    data_seconds: number(300, 1, 3_600, 'the longest a message may take to arrive'),
+  },
+  soap: {
+    host: text('127.0.0.1', 'address to listen on'),
+    port: port(8025, 'port for the registry’s SOAP client'),
+    batch_count: number(1_000, 1, 10_000, 'the most requests that a Fetch gives'),
+    batch_bytes: number(
+      16_777_216,
+      1_024,
+      268_435_456,
+      'the most message bytes that a Fetch gives; one request always fits',
+    ),
+    lease_seconds: number(300, 1, day, 'how long a lease lasts when Fetch does not say'),
+    lease_seconds_max: number(3_600, 1, day, 'the longest lease that Fetch may ask for'),
+    wait_seconds_max: number(60, 0, 3_600, 'the longest that Fetch may wait for a request'),
+    body_bytes: number(1_048_576, 1_024, 67_108_864, 'the largest SOAP request, also after gunzip'),
+    connections: number(200, 1, 10_000, 'the most connections at once'),
+    idle_seconds: number(60, 1, 3_600, 'silence after which a connection is closed'),
+  },
+  admin: {
+    host: text('127.0.0.1', 'address to listen on'),
+    port: port(8026, 'port for health and status'),
+  },
+  spool: {
+    dir: text('./spool', 'folder of the log and the journals', /./, 'a folder'),
+    mailbox_bytes: number(67_108_864, 4_096, 4_294_967_296, 'a new mailbox is begun past this size'),
+    mailbox_count: number(20_000, 1, 1_000_000, 'a new mailbox is begun past this many requests'),
+    mailbox_seconds: number(day, 1, 366 * day, 'a new mailbox is begun when the newest is this old'),
+    batch_count: number(1_000, 1, 100_000, 'the most requests in one write'),
+    batch_bytes: number(8_388_608, 1_024, 1_073_741_824, 'the most bytes in one write; one request always fits'),
+    waiting_count: number(10_000, 1, 1_000_000, 'the most requests that wait for their write; more get 451'),
+  },
+  ack: {
+    enabled: flag(true, 'acknowledge by mail'),
+    relays: list(
+      'relays in the order to try them, as smtp://[user:password@]host[:port]; empty: .eml files below the spool',
+      /^smtps?:\/\/\S+$/,
+      'a list of smtp:// or smtps:// addresses',
+    ),
+    from: text('Seawall <seawall@localhost>', 'the From header of acknowledgements', /@/, 'a mail address'),
+    name: text('localhost', 'our name in EHLO and in Message-IDs', hostName, 'a host name'),
+    language: text('en', 'language of acknowledgements, a folder in the templates', /^[a-z]{2,3}$/, 'a language code'),
+    connections: number(10, 1, 100, 'connections to a relay at once'),
+    waiting_count: number(1_000, 1, 100_000, 'the most acknowledgements on their way or waiting for another try'),
+    parse_bytes: number(65_536, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
+    send_seconds: number(60, 1, 3_600, 'the longest a relay may take for one acknowledgement'),
+    retry_seconds: number(10, 1, day, 'pause before the second try; each further pause doubles'),
+    retry_seconds_max: number(900, 1, day, 'the longest pause between tries'),
+    give_up_seconds: number(5 * day, 0, 60 * day, 'age at which trying ends and the failure is recorded'),
+  },
+  templates: { dir: text('./templates', 'folder of the templates', /./, 'a folder') },
+  serve: {
+    stop_seconds: number(20, 1, 600, 'how long stopping may take before what is left is killed'),
+    restarts: number(20, 0, 10_000, 'restarts of a stage in ten minutes before the supervisor gives up'),
+  },
+  log: {
+    level: choice('info', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'least level that is logged'),
+    format: choice('auto', ['auto', 'json', 'pretty'], 'auto: readable on a terminal, JSON elsewhere'),
+  },
+} as const satisfies Record<string, Record<string, Key<unknown>>>;
+
+type Keys = typeof keys;
+type Value<K> = K extends Key<infer T> ? T : never;
+
+/** The whole configuration, frozen. Units stand in the names. */
+export type Config = {
+  readonly [Section in keyof Keys]: { readonly [Name in keyof Keys[Section]]: Value<Keys[Section][Name]> };
+};
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+/** A value for an error message. What could be a secret is not repeated. */
+function show(name: string, value: unknown): string {
+  if (/relays|password|secret|key/.test(name)) return 'a value that is not shown because it may hold a secret';
+  const shown = JSON.stringify(value) ?? String(value);
+  return shown.length > 80 ? `${shown.slice(0, 80)}…` : shown;
+}
+
+/** The known name nearest to a mistyped one, as a hint. */
+function hint(name: string, known: readonly string[]): string {
+  const shares = (other: string): number => {
+    let same = 0;
+    while (same < name.length && name[same] === other[same]) same++;
+    return same;
+  };
+  const best = known.toSorted((a, b) => shares(b) - shares(a))[0];
+  return best !== undefined && shares(best) >= 3 ? ` Did you mean ${best}?` : '';
+}
+
+const variableOf = (name: string): string => `SEAWALL_${name.replace('.', '_').toUpperCase()}`;
+
+/** Every key in the form `section.name`. */
+const names = Object.entries(keys).flatMap(([section, entries]) =>
+  Object.keys(entries).map((name) => `${section}.${name}`),
+);
+
+/**
+ * Makes the configuration.
+ * @param file the TOML file's name and text, if there is one
+ * @param environment variables; those that begin with SEAWALL_ override the file: `smtp.port` is SEAWALL_SMTP_PORT
+ * @throws ConfigError that names the key, what it got and what it wants
+ */
+export function makeConfig(
+  file: { name: string; text: string } | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): Config {
+  let tables: Record<string, unknown> = {};
+  if (file) {
+    try {
+      tables = parse(file.text);
+    } catch (error) {
+      throw new ConfigError(`${file.name} is not valid TOML: ${messageOf(error)}`);
+    }
+    for (const [section, table] of Object.entries(tables)) {
+      if (!(section in keys) || !isTable(table)) {
+        const sections = Object.keys(keys);
+        throw new ConfigError(
+          `${file.name}: unknown ${isTable(table) ? 'section' : 'key'} "${section}".${hint(section, sections)} The sections are ${sections.join(', ')}.`,
+        );
+      }
+      for (const name of Object.keys(table)) {
+        const full = `${section}.${name}`;
+        if (!names.includes(full)) throw new ConfigError(`${file.name}: unknown key "${full}".${hint(full, names)}`);
+      }
+    }
+  }
+  const variables = new Map(names.map((name) => [variableOf(name), name]));
+  for (const variable of Object.keys(environment)) {
+    if (variable.startsWith('SEAWALL_') && variable !== 'SEAWALL_CONFIG' && !variables.has(variable)) {
+      throw new ConfigError(`unknown environment variable ${variable}.${hint(variable, [...variables.keys()])}`);
+    }
+  }
+  const config: Record<string, Record<string, unknown>> = {};
+  for (const [section, entries] of Object.entries<Record<string, Key<unknown>>>(keys)) {
+    const table = tables[section];
+    const values: Record<string, unknown> = {};
+    for (const [name, key] of Object.entries(entries)) {
+      const full = `${section}.${name}`;
+      const fromEnvironment = environment[variableOf(full)];
+      const given =
+        fromEnvironment !== undefined ? key.fromText(fromEnvironment) : isTable(table) ? table[name] : undefined;
+      if (given === undefined) {
+        values[name] = key.fallback;
+        continue;
+      }
+      const value = key.check(given);
+      if (value === undefined) {
+        const where = fromEnvironment !== undefined ? variableOf(full) : `${file?.name ?? ''}: ${full}`;
+        throw new ConfigError(`${where} wants ${key.wants}, but got ${show(full, given)}.`);
+      }
+      values[name] = value;
+    }
+    config[section] = Object.freeze(values);
+  }
+  // Built from `keys` itself, so it has the shape that the type derives from `keys`.
+  const made = Object.freeze(config) as unknown as Config;
+  checkTogether(made);
+  return made;
+}
+
+/** What no single key can tell. */
+function checkTogether(config: Config): void {
+  if ((config.smtp.tls_certificate === '') !== (config.smtp.tls_key === '')) {
+    throw new ConfigError('smtp.tls_certificate and smtp.tls_key go together: set both, or neither.');
+  }
+  if (config.soap.lease_seconds > config.soap.lease_seconds_max) {
+    throw new ConfigError('soap.lease_seconds must not be more than soap.lease_seconds_max.');
+  }
+  if (config.smtp.message_bytes > config.smtp.buffered_bytes) {
+    throw new ConfigError('smtp.message_bytes must not be more than smtp.buffered_bytes.');
+  }
+  for (const relay of config.ack.relays) {
+    if (!URL.canParse(relay)) throw new ConfigError('ack.relays holds an address that is not a valid smtp:// URL.');
+  }
+}
+
+/** The table of keys as a TOML file with every default, for `seawall config`. */
+export function describeConfig(): string {
+  const lines: string[] = [];
+  for (const [section, entries] of Object.entries<Record<string, Key<unknown>>>(keys)) {
+    lines.push(`[${section}]`);
+    for (const [name, key] of Object.entries(entries)) {
+      lines.push(`# ${key.help}; ${key.wants}`, `${name} = ${JSON.stringify(key.fallback)}`);
+    }
+    lines.push('');
+  }
+  return lines.join('\n');
+}

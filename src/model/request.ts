@@ -1,0 +1,45 @@
+// What a registration request is, before and after the log has given it its place. Plain data: no I/O, nothing of ours.
+
+/** The SMTP envelope (RFC 5321 section 2.3.1). An empty `from` is the null sender. */
+export interface Envelope {
+  readonly from: string;
+  readonly to: readonly string[];
+}
+
+/** Who handed the request over, as the intake saw it. Written into the record as JSON: later fields are added, none change meaning. */
+export interface Client {
+  /** IP address. */
+  readonly address: string;
+  readonly port: number;
+  /** The name given in HELO, EHLO or LHLO. */
+  readonly helo: string;
+  /** SMTP, ESMTP, ESMTPS, LMTP … (RFC 3848). */
+  readonly protocol: string;
+  /** Id of the session, the same as in the logs. */
+  readonly session: string;
+}
+
+/** A complete message (final dot read) that asks for a place in the order. */
+export interface NewRequest {
+  /** Unique to this attempt: the log recognises a retry after an unknown outcome by it. */
+  readonly id: string;
+  /** When the final dot was read, milliseconds since 1970 UTC. */
+  readonly receivedAt: number;
+  readonly envelope: Envelope;
+  readonly client: Client;
+  /** The exact bytes after DATA, dot-unstuffed, CRLF line ends; no bare CR, no bare LF. */
+  readonly message: Buffer;
+}
+
+/** A request in its place. `message` is byte for byte what the registrar sent: size and digest were checked on reading. */
+export interface StoredRequest extends NewRequest {
+  /** 1, 2, 3 … without gaps. */
+  readonly sequence: number;
+  readonly ticket: string;
+  /** Bytes of `message`. */
+  readonly size: number;
+  /** SHA-256 of `message`, lower-case hex. */
+  readonly sha256: string;
+  /** Chain hash, lower-case hex: SHA-256 over the previous record's chain hash and this record's header block. */
+  readonly chain: string;
+}

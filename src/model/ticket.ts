@@ -1,0 +1,26 @@
+// Tickets: the name of a place in the order that a person can read out over the phone.
+
+const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*';
+
+/** Check character over decimal digits, ISO 7064 MOD 37,2. Leading zeros do not change it. */
+function checkCharacter(digits: string): string {
+  let sum = 0;
+  for (const digit of digits) sum = ((sum + Number(digit)) * 2) % 37;
+  return alphabet.charAt((38 - sum) % 37);
+}
+
+/** The ticket of a sequence number (1 or more): 123 gives `SW-000000123-G`. */
+export function ticketOf(sequence: number): string {
+  const digits = String(sequence).padStart(9, '0');
+  return `SW-${digits}-${checkCharacter(digits)}`;
+}
+
+/** The sequence number that a ticket names, or undefined when it is not a ticket or its check character is wrong. */
+export function sequenceOf(ticket: string): number | undefined {
+  const match = /^SW-(\d{9,16})-([0-9A-Z*])$/.exec(ticket.trim().toUpperCase());
+  if (!match) return undefined;
+  const [, digits = '', check] = match;
+  const sequence = Number(digits);
+  if (sequence < 1 || !Number.isSafeInteger(sequence) || checkCharacter(digits) !== check) return undefined;
+  return sequence;
+}

@@ -1,0 +1,11 @@
+// What every stage shows to the composition root.
+
+/** A running stage. */
+export interface Stage {
+  /** Where it listens, if it does: the port that the system picked stands here. */
+  readonly address?: { readonly host: string; readonly port: number };
+  /** Resolves with the reason when the stage cannot go on; whoever started it ends the process. */
+  readonly failed: Promise<Error>;
+  /** Stops in order: nothing new, what is under way is finished, journals closed. */
+  stop(): Promise<void>;
+}
