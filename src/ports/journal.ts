@@ -2,7 +2,11 @@
 
 /** A journal of one stage. One holder at a time; a second one fences the first. */
 export interface Journal<Event> {
-  /** Resolves when the events are on stable storage. After a rejection nothing may be answered; the holder leaves. */
+  /**
+   * Puts the events on stable storage, then applies them to the state, then resolves: the holder never applies an event
+   * itself. Calls made while one is under way are gathered into one write and keep their order.
+   * After a rejection nothing may be answered; the holder leaves.
+   */
   append(events: readonly Event[]): Promise<void>;
   /** Which holder of this journal we are: grows with each opening, and carries randomness that a restored copy cannot repeat. */
   readonly epoch: string;

@@ -139,8 +139,10 @@ export class JournalStore<Event> {
       lost: new Promise<Error>(() => undefined),
       append: async (events) => {
         if (this.failure) throw this.failure;
-        this.events.push(...events.map((event) => JSON.parse(JSON.stringify(event)) as Event));
+        const written = events.map((event) => JSON.parse(JSON.stringify(event)) as Event);
+        this.events.push(...written);
         await settle();
+        for (const event of written) state.apply(event);
       },
       close: async () => undefined,
     };
