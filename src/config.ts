@@ -51,7 +51,7 @@ const list = (help: string, pattern: RegExp, wants: string): Key<readonly string
   fromText: (value) => value.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])),
 });
 
-const choice = <T extends string>(fallback: T, options: readonly T[], help: string): Key<T> => ({
+const choice = <const T extends string>(fallback: T, options: readonly T[], help: string): Key<T> => ({
   fallback,
   help,
   wants: `one of ${options.join(', ')}`,

@@ -61,6 +61,10 @@ class NodeFile implements DiskFile {
     return this.#handle.chmod(0o444);
   }
 
+  async isSealed(): Promise<boolean> {
+    return ((await this.#handle.stat()).mode & 0o222) === 0;
+  }
+
   close(): Promise<void> {
     return this.#handle.close();
   }

@@ -30,6 +30,8 @@ export interface DiskFile {
   size(): Promise<number>;
   /** Makes the file read-only for everyone. */
   seal(): Promise<void>;
+  /** Whether nobody may write to the file. */
+  isSealed(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -94,4 +96,13 @@ export interface Runtime {
 export function errorCode(error: unknown): string | undefined {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
   return undefined;
+}
+
+/** A promise and the hand that settles it (Promise.withResolvers, which Node 20 lacks). */
+export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: ((value: T) => void) | undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve: (value) => resolve?.(value) };
 }

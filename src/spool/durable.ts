@@ -1,0 +1,95 @@
+// How far the log is durable, as the writer tells the followers: one short line in the file `durable`, overwritten in place.
+// It is a signal, not evidence: the mailboxes are. A torn or missing line means "not known yet".
+
+import { hash } from 'node:crypto';
+import { join } from 'node:path';
+import { deferred, type Disk, type DiskFile, errorCode } from '../ports/runtime.ts';
+
+/** The end of what is durable. */
+export interface Position {
+  readonly sequence: number;
+  /** First sequence of the mailbox that was written last, and how far it is durable, in bytes. */
+  readonly mailbox: number;
+  readonly offset: number;
+}
+
+const fileName = 'durable';
+const pattern = /^(sequence (\d+) mailbox (\d+) offset (\d+)) ([0-9a-f]{8})\n/;
+
+function line({ sequence, mailbox, offset }: Position): Buffer {
+  const text = `sequence ${sequence} mailbox ${mailbox} offset ${offset}`;
+  return Buffer.from(`${text} ${hash('sha256', text).slice(0, 8)}\n`.padEnd(128, '\n'), 'latin1');
+}
+
+/** The published position, or undefined when there is none that can be read. */
+export function readDurable(disk: Disk, spool: string): Position | undefined {
+  let text: string;
+  try {
+    text = disk.readFileNow(join(spool, fileName)).toString('latin1');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const match = pattern.exec(text);
+  if (!match || hash('sha256', match[1] ?? '').slice(0, 8) !== match[5]) return undefined;
+  return { sequence: Number(match[2]), mailbox: Number(match[3]), offset: Number(match[4]) };
+}
+
+/** Whether a change in the spool folder, by name, is news of this kind. */
+export function isDurableFile(name: string): boolean {
+  return name === fileName;
+}
+
+/** The writer's hand on the file. Positions published while one is being written are folded into the newest. */
+export class DurablePublisher {
+  readonly #file: DiskFile;
+  #next: Position | undefined;
+  #writing: Promise<void> | undefined;
+  readonly #failed = deferred<unknown>();
+
+  private constructor(file: DiskFile) {
+    this.#file = file;
+  }
+
+  /** Replaces the file by a new one that says `position`: a writer that was fenced keeps writing to the old, unseen. */
+  static async create(disk: Disk, spool: string, position: Position): Promise<DurablePublisher> {
+    const path = join(spool, fileName);
+    const file = await disk.open(`${path}.new`, 'replace');
+    await file.write(line(position), 0);
+    await file.sync();
+    await disk.rename(`${path}.new`, path);
+    await disk.syncFolder(spool);
+    return new DurablePublisher(file);
+  }
+
+  /** Resolves when a position could not be written. */
+  get failed(): Promise<unknown> {
+    return this.#failed.promise;
+  }
+
+  publish(position: Position): void {
+    this.#next = position;
+    this.#writing ??= this.#write();
+  }
+
+  async #write(): Promise<void> {
+    try {
+      while (this.#next) {
+        const bytes = line(this.#next);
+        this.#next = undefined;
+        await this.#file.write(bytes, 0);
+      }
+    } catch (error) {
+      this.#failed.resolve(error);
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  /** Waits for what is being written, and puts it on stable storage. */
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#file.sync();
+    await this.#file.close();
+  }
+}

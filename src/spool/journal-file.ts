@@ -1,0 +1,181 @@
+// Journals on a disk: one line a write, `digest JSON-array-of-events`. Takes events, makes them durable, applies them. Owns
+// the file `<name>.journal` while it holds the claim of that name. A line that is not whole can only be the last one: its
+// write never came back. Each opening, and now and then a write, replaces the file by a snapshot of the state, so its size
+// goes with what is outstanding; a holder that was fenced keeps the file that nobody reads any more.
+
+import { hash } from 'node:crypto';
+import { join } from 'node:path';
+import { DamagedLogError, messageOf } from '../errors.ts';
+import type { Journal, JournalState } from '../ports/journal.ts';
+import { deferred, type Disk, type DiskFile, errorCode, type Runtime } from '../ports/runtime.ts';
+import { type Claim, claim } from './claim.ts';
+import type { Locks } from './lock-file.ts';
+
+/** A journal is compacted when it is larger than this, and much larger than its snapshot was. */
+const compactBytes = 1_048_576;
+
+function lineOf(events: readonly unknown[]): Buffer {
+  const json = JSON.stringify(events);
+  return Buffer.from(`${hash('sha256', json).slice(0, 16)} ${json}\n`);
+}
+
+function isWhole(line: string): boolean {
+  return hash('sha256', line.slice(17)).slice(0, 16) === line.slice(0, 16);
+}
+
+function pathOf(spool: string, name: string): string {
+  return join(spool, `${name}.journal`);
+}
+
+/**
+ * Replays a journal from its file.
+ * @throws DamagedLogError when anything but the last line is not whole
+ */
+export async function replayJournal<Event>(
+  disk: Disk,
+  spool: string,
+  name: string,
+  state: Pick<JournalState<Event>, 'apply'>,
+): Promise<void> {
+  let text: string;
+  try {
+    text = (await disk.readFile(pathOf(spool, name))).toString('utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  const lines = text.split('\n');
+  for (const [index, line] of lines.entries()) {
+    if (line === '' && index === lines.length - 1) break;
+    if (index === lines.length - 1 || !isWhole(line)) {
+      if (lines.slice(index + 1).some(isWhole)) {
+        throw new DamagedLogError(`${name}.journal: line ${index + 1} is damaged, but later lines are whole.`);
+      }
+      break;
+    }
+    for (const event of JSON.parse(line.slice(17)) as Event[]) state.apply(event);
+  }
+}
+
+class JournalFile<Event> implements Journal<Event> {
+  readonly epoch: string;
+  readonly #disk: Disk;
+  readonly #spool: string;
+  readonly #name: string;
+  readonly #state: JournalState<Event>;
+  readonly #claim: Claim;
+  #file: DiskFile | undefined;
+  #size = 0;
+  #snapshotSize = 0;
+  #waiting: { events: readonly Event[]; done: () => void; failed: (reason: Error) => void }[] = [];
+  #writing: Promise<void> | undefined;
+  #stopped: Error | undefined;
+  readonly #lost = deferred<Error>();
+
+  constructor(disk: Disk, spool: string, name: string, state: JournalState<Event>, held: Claim) {
+    this.#disk = disk;
+    this.#spool = spool;
+    this.#name = name;
+    this.#state = state;
+    this.#claim = held;
+    this.epoch = held.epochName;
+    void held.lost.then((reason) => this.#stop(reason));
+  }
+
+  get lost(): Promise<Error> {
+    return this.#lost.promise;
+  }
+
+  append(events: readonly Event[]): Promise<void> {
+    if (this.#stopped) return Promise.reject(this.#stopped);
+    return new Promise((done, failed) => {
+      this.#waiting.push({ events, done, failed });
+      this.#writing ??= this.#write();
+    });
+  }
+
+  /** Writes what waits, one line for all of it, until nothing waits. */
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        if (this.#stopped) throw this.#stopped;
+        const events = batch.flatMap((each) => each.events);
+        const line = lineOf(events);
+        await this.#open().write(line, this.#size);
+        await this.#open().sync();
+        this.#claim.check();
+        this.#size += line.length;
+        for (const event of events) this.#state.apply(event);
+        if (this.#size > compactBytes && this.#size > 8 * this.#snapshotSize) await this.compact();
+      } catch (error) {
+        const reason = this.#stop(error);
+        for (const each of batch) each.failed(reason);
+        continue;
+      }
+      for (const each of batch) each.done();
+    }
+    this.#writing = undefined;
+  }
+
+  #open(): DiskFile {
+    if (!this.#file) throw new Error(`the journal ${this.#name} is not open`);
+    return this.#file;
+  }
+
+  /** Puts a snapshot of the state in the place of the file. */
+  async compact(): Promise<void> {
+    const path = pathOf(this.#spool, this.#name);
+    const file = await this.#disk.open(`${path}.${this.epoch}`, 'replace');
+    const line = lineOf(this.#state.snapshot());
+    await file.write(line, 0);
+    await file.sync();
+    this.#claim.check();
+    await this.#disk.rename(`${path}.${this.epoch}`, path);
+    await this.#disk.syncFolder(this.#spool);
+    await this.#file?.close();
+    this.#file = file;
+    this.#size = line.length;
+    this.#snapshotSize = line.length;
+  }
+
+  #stop(cause: unknown): Error {
+    if (!this.#stopped) {
+      this.#stopped = cause instanceof Error ? cause : new Error(messageOf(cause));
+      this.#lost.resolve(this.#stopped);
+    }
+    return this.#stopped;
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    this.#stopped ??= new Error(`the journal ${this.#name} is closed`);
+    await this.#file?.close();
+    this.#file = undefined;
+    await this.#claim.release();
+  }
+}
+
+/**
+ * Opens the journal `name` in `spool`: claims it, replays it into `state`, and begins a fresh file.
+ * @throws InUseError when a living process holds it, DamagedLogError when it cannot be trusted
+ */
+export async function openJournalFile<Event>(
+  runtime: Runtime,
+  locks: Locks,
+  spool: string,
+  name: string,
+  state: JournalState<Event>,
+): Promise<Journal<Event>> {
+  const held = await claim(runtime, locks, spool, name);
+  try {
+    await replayJournal(runtime.disk, spool, name, state);
+    const journal = new JournalFile(runtime.disk, spool, name, state, held);
+    await journal.compact();
+    return journal;
+  } catch (error) {
+    await held.release();
+    throw error;
+  }
+}

@@ -1,0 +1,235 @@
+// The default request log's writing side: mailboxes on a disk. Takes requests, gives their sequence numbers once they are on
+// stable storage. Owns the newest mailbox and the published durable position; nobody else writes either. After any error
+// it never writes again: the process ends, and the next writer recovers from the disk.
+
+import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import type { NewRequest } from '../model/request.ts';
+import type { RequestWriter } from '../ports/request-log.ts';
+import { deferred, type DiskFile, errorCode, type Runtime } from '../ports/runtime.ts';
+import { type Claim, claim } from './claim.ts';
+import { DurablePublisher, readDurable } from './durable.ts';
+import { encode } from './format.ts';
+import { writeIndex } from './index-file.ts';
+import type { Locks } from './lock-file.ts';
+import { mailboxName } from './mailbox-file.ts';
+import { type Recovered, recover } from './recovery.ts';
+
+/** When a new mailbox is begun. */
+export interface Rotation {
+  readonly bytes: number;
+  readonly count: number;
+  readonly seconds: number;
+}
+
+/** The folder of mailboxes in a spool. */
+export function mailboxFolder(spool: string): string {
+  return join(spool, 'mailboxes');
+}
+
+/** The log's own name, made once. Undefined before the first writer. */
+export async function readLogId(disk: Runtime['disk'], spool: string): Promise<string | undefined> {
+  try {
+    return (await disk.readFile(join(spool, 'log-id'))).toString('latin1').trim();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function makeLogId(runtime: Runtime, spool: string): Promise<string> {
+  const id = runtime.ids.uuid();
+  const path = join(spool, 'log-id');
+  const file = await runtime.disk.open(`${path}.new`, 'replace');
+  try {
+    await file.write(Buffer.from(`${id}\n`), 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await runtime.disk.rename(`${path}.new`, path);
+  await runtime.disk.syncFolder(spool);
+  return id;
+}
+
+/** The newest mailbox: the only one that is written to. */
+interface OpenMailbox {
+  readonly file: DiskFile;
+  readonly first: number;
+  readonly begun: number;
+  readonly offsets: number[];
+  size: number;
+}
+
+class MailboxWriter implements RequestWriter {
+  readonly #runtime: Runtime;
+  readonly #folder: string;
+  readonly #rotation: Rotation;
+  readonly #claim: Claim;
+  readonly #publisher: DurablePublisher;
+  readonly #recent: ReadonlyMap<string, number>;
+  #mailbox: OpenMailbox;
+  #lastSequence: number;
+  #lastChain: string;
+  #stopped: Error | undefined;
+  readonly #lost = deferred<Error>();
+
+  constructor(
+    runtime: Runtime,
+    folder: string,
+    rotation: Rotation,
+    held: Claim,
+    publisher: DurablePublisher,
+    recovered: Recovered,
+    mailbox: OpenMailbox,
+  ) {
+    this.#runtime = runtime;
+    this.#folder = folder;
+    this.#rotation = rotation;
+    this.#claim = held;
+    this.#recent = recovered.lastBatch;
+    this.#lastSequence = recovered.lastSequence;
+    this.#lastChain = recovered.lastChain;
+    this.#mailbox = mailbox;
+    this.#publisher = publisher;
+    void held.lost.then((reason) => this.#stop(reason));
+    void publisher.failed.then((reason) => this.#stop(reason));
+  }
+
+  get lost(): Promise<Error> {
+    return this.#lost.promise;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  async append(requests: readonly NewRequest[]): Promise<number[]> {
+    if (this.#stopped) throw this.#stopped;
+    try {
+      const sequences: number[] = [];
+      let fresh: NewRequest[] = [];
+      for (const request of requests) {
+        const known = this.#recent.get(request.id);
+        if (known === undefined) fresh.push(request);
+        sequences.push(known ?? this.#lastSequence + fresh.length);
+      }
+      while (fresh.length > 0) fresh = fresh.slice(await this.#write(fresh));
+      return sequences;
+    } catch (error) {
+      throw this.#stop(error);
+    }
+  }
+
+  /** Writes as many as still belong into one mailbox; gives how many. */
+  async #write(requests: readonly NewRequest[]): Promise<number> {
+    if (this.#isFull()) await this.#rotate();
+    const mailbox = this.#mailbox;
+    const batch = this.#lastSequence + 1;
+    const parts: Buffer[] = [];
+    const offsets: number[] = [];
+    let end = mailbox.size;
+    let chain = this.#lastChain;
+    for (const request of requests) {
+      if (parts.length > 0 && (end >= this.#rotation.bytes || mailbox.offsets.length + offsets.length >= this.#rotation.count)) break;
+      const record = encode(request, batch + offsets.length, batch, chain);
+      chain = record.chain;
+      offsets.push(end);
+      for (const part of record.parts) {
+        parts.push(part);
+        end += part.length;
+      }
+    }
+    await mailbox.file.write(Buffer.concat(parts), mailbox.size);
+    await mailbox.file.sync();
+    // The last look before any answer: a writer that another one has replaced must not acknowledge.
+    this.#claim.check();
+    mailbox.size = end;
+    mailbox.offsets.push(...offsets);
+    this.#lastChain = chain;
+    this.#lastSequence += offsets.length;
+    this.#publisher.publish({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size });
+    return offsets.length;
+  }
+
+  #isFull(): boolean {
+    const { size, begun, offsets } = this.#mailbox;
+    if (offsets.length === 0) return false;
+    const age = this.#runtime.clock.elapsed() - begun;
+    return size >= this.#rotation.bytes || offsets.length >= this.#rotation.count || age >= this.#rotation.seconds * 1000;
+  }
+
+  async #rotate(): Promise<void> {
+    this.#claim.check();
+    await seal(this.#runtime.disk, this.#folder, this.#mailbox);
+    this.#mailbox = await beginMailbox(this.#runtime, this.#folder, this.#lastSequence + 1);
+  }
+
+  #stop(cause: unknown): Error {
+    if (!this.#stopped) {
+      const error = cause instanceof Error ? cause : new Error(messageOf(cause));
+      this.#stopped = error;
+      this.#lost.resolve(error);
+    }
+    return this.#stopped;
+  }
+
+  /** Seals the newest mailbox and gives the claim back. After an error it only lets go. */
+  async close(): Promise<void> {
+    if (this.#stopped) {
+      await this.#mailbox.file.close();
+      await this.#claim.release();
+      return;
+    }
+    this.#stopped = new Error('the log is closed');
+    await seal(this.#runtime.disk, this.#folder, this.#mailbox);
+    await this.#publisher.close();
+    await this.#claim.release();
+  }
+}
+
+/** Begins the mailbox whose first record will be `first`. It must not exist: then another writer is about. */
+async function beginMailbox(runtime: Runtime, folder: string, first: number): Promise<OpenMailbox> {
+  const file = await runtime.disk.open(join(folder, mailboxName(first)), 'create');
+  await runtime.disk.syncFolder(folder);
+  return { file, first, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
+}
+
+/** Finishes a mailbox: all of it is synced already; it gets its index and becomes read-only. */
+async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox): Promise<void> {
+  await mailbox.file.seal();
+  await mailbox.file.sync();
+  await mailbox.file.close();
+  if (mailbox.offsets.length > 0) await writeIndex(disk, folder, mailbox.first, mailbox.offsets);
+}
+
+/**
+ * Claims the log in `spool`, recovers it and begins a mailbox.
+ * @returns the writer, and what recovery found
+ * @throws InUseError, DamagedLogError, or what the disk says
+ */
+export async function openMailboxes(
+  runtime: Runtime,
+  locks: Locks,
+  spool: string,
+  rotation: Rotation,
+): Promise<{ writer: RequestWriter; recovered: Recovered; epoch: string }> {
+  const { disk } = runtime;
+  const held = await claim(runtime, locks, spool, 'intake');
+  try {
+    const folder = mailboxFolder(spool);
+    await disk.makeFolder(folder);
+    await disk.syncFolder(spool);
+    const logId = (await readLogId(disk, spool)) ?? (await makeLogId(runtime, spool));
+    const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held.epochName);
+    held.check();
+    const mailbox = await beginMailbox(runtime, folder, recovered.lastSequence + 1);
+    const position = { sequence: recovered.lastSequence, mailbox: mailbox.first, offset: 0 };
+    const publisher = await DurablePublisher.create(disk, spool, position);
+    const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, mailbox);
+    return { writer, recovered, epoch: held.epochName };
+  } catch (error) {
+    await held.release();
+    throw error;
+  }
+}

@@ -1,0 +1,188 @@
+// What a new writer does before it writes. Takes the folder of mailboxes, gives the end of the order. Reads only the last
+// mailbox, to its end, and the last record of the one before it.
+//
+// A torn tail (cut off, zero-filled) belongs to a write that never came back, so nothing in it was ever acknowledged: it is
+// cut away and kept beside. Anything else that is not intact is damage, and halts. Two facts tell the one from the other:
+// the published durable position, and the `Seawall-Batch` of later records: a write begins only after the one before it is
+// on stable storage, so a broken record before the last batch was once whole.
+//
+// The valid part is then copied into a new file that takes the old one's name. That puts it on stable storage even if
+// the kernel had dropped its pages after a failed sync, and it leaves a writer that was merely stopped with a file
+// that nobody sees any more.
+
+import { join } from 'node:path';
+import { DamagedLogError } from '../errors.ts';
+import type { Disk, DiskFile } from '../ports/runtime.ts';
+import type { Position } from './durable.ts';
+import { BrokenRecord, decode, firstChain, nextChain } from './format.ts';
+import { writeIndex } from './index-file.ts';
+import { lastRawRecord, listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
+
+/** The end of the order. */
+export interface Recovered {
+  readonly lastSequence: number;
+  readonly lastChain: string;
+  /** Ids of the last batch with their sequences: its outcome may have been unknown to whoever sent it. */
+  readonly lastBatch: ReadonlyMap<string, number>;
+  /** Name and size of what was cut away, if anything was. */
+  readonly cut?: { readonly name: string; readonly bytes: number };
+}
+
+/** The mailboxes' end as found on reading: everything before `end` is intact. */
+interface Scan {
+  lastSequence: number;
+  lastChain: string;
+  lastBatch: Map<string, number>;
+  end: number;
+  offsets: number[];
+  broken?: { offset: number; why: string };
+}
+
+/** Reads the last mailbox from its start to the first record that is not intact. */
+async function scan(file: DiskFile, size: number, first: number, chainBefore: string): Promise<Scan> {
+  const found: Scan = { lastSequence: first - 1, lastChain: chainBefore, lastBatch: new Map(), end: 0, offsets: [] };
+  let batch = 0;
+  for await (const { offset, bytes } of rawRecords(file, 0, size)) {
+    try {
+      const record = decode(bytes);
+      if (record.request.sequence !== found.lastSequence + 1) {
+        throw new BrokenRecord(`it is number ${record.request.sequence} where ${found.lastSequence + 1} belongs`);
+      }
+      if (record.request.chain !== nextChain(found.lastChain, record.head)) {
+        throw new BrokenRecord('its chain hash does not follow from the record before it');
+      }
+      if (record.batch !== batch) found.lastBatch.clear();
+      batch = record.batch;
+      found.lastBatch.set(record.request.id, record.request.sequence);
+      found.lastSequence = record.request.sequence;
+      found.lastChain = record.request.chain;
+      found.offsets.push(offset);
+      found.end = offset + bytes.length;
+    } catch (error) {
+      if (!(error instanceof BrokenRecord)) throw error;
+      return { ...found, broken: { offset, why: error.message } };
+    }
+  }
+  return found;
+}
+
+/** Sequence and chain hash at the end of the mailbox before `first`. */
+async function endOfPrevious(disk: Disk, folder: string, previous: number, first: number): Promise<string> {
+  const name = mailboxName(previous);
+  const file = await disk.open(join(folder, name), 'read');
+  try {
+    const bytes = await lastRawRecord(file);
+    const { request } = decode(bytes ?? Buffer.alloc(0));
+    if (request.sequence !== first - 1) {
+      throw new BrokenRecord(`it is number ${request.sequence}, but the next mailbox begins with ${first}`);
+    }
+    return request.chain;
+  } catch (error) {
+    if (error instanceof BrokenRecord) throw new DamagedLogError(`${name}: the last record is damaged: ${error.message}.`);
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Halts unless what is broken can only be a write that never came back. */
+async function assertTorn(
+  file: DiskFile,
+  size: number,
+  sealed: boolean,
+  name: string,
+  found: Scan,
+  durable: Position | undefined,
+): Promise<void> {
+  const missing = found.lastSequence + 1;
+  const place = `${name}: the record of request ${missing}, at byte ${found.broken?.offset ?? found.end}`;
+  if (durable && durable.sequence > found.lastSequence) {
+    const what = found.broken ? `is damaged (${found.broken.why})` : 'is missing';
+    throw new DamagedLogError(
+      `${place}, ${what}, but everything up to ${durable.sequence} was once durable and may have been acknowledged.`,
+    );
+  }
+  if (sealed) throw new DamagedLogError(`${place}, is damaged (${found.broken?.why ?? ''}), in a mailbox that was finished.`);
+  for await (const { bytes } of rawRecords(file, found.end, size)) {
+    try {
+      const { request, batch } = decode(bytes);
+      if (request.sequence > missing && batch > missing) {
+        throw new DamagedLogError(
+          `${place}, is damaged (${found.broken?.why ?? ''}), but request ${request.sequence} was written after it was durable.`,
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof BrokenRecord)) throw error;
+    }
+  }
+}
+
+/** Copies [from, to) of a file into a new one under another name, durably. */
+async function copyDurably(disk: Disk, source: DiskFile, from: number, to: number, path: string): Promise<void> {
+  const target = await disk.open(`${path}.new`, 'replace');
+  try {
+    const chunk = Buffer.allocUnsafe(Math.min(4_194_304, Math.max(to - from, 1)));
+    for (let position = from; position < to; ) {
+      const got = await source.read(chunk.subarray(0, Math.min(chunk.length, to - position)), position);
+      if (got === 0) throw new Error(`${path} became shorter while it was read`);
+      await target.write(chunk.subarray(0, got), position - from);
+      position += got;
+    }
+    await target.sync();
+    await target.seal();
+  } finally {
+    await target.close();
+  }
+  await disk.rename(`${path}.new`, path);
+}
+
+/**
+ * Recovers the log in `folder`. The caller holds the claim, and has claimed before.
+ * Afterwards every mailbox is sealed and the next one, which begins with `lastSequence + 1`, does not exist.
+ * @param durable the published position, if it is known
+ * @param epochName ends the name of a piece that is cut away
+ * @throws DamagedLogError when an intact order cannot be had without a person's decision
+ */
+export async function recover(
+  disk: Disk,
+  folder: string,
+  logId: string,
+  durable: Position | undefined,
+  epochName: string,
+): Promise<Recovered> {
+  const firsts = await listMailboxes(disk, folder);
+  const first = firsts.at(-1);
+  if (first === undefined) {
+    if (durable && durable.sequence > 0) {
+      throw new DamagedLogError(`${folder} holds no mailbox, but ${durable.sequence} requests were once durable.`);
+    }
+    return { lastSequence: 0, lastChain: firstChain(logId), lastBatch: new Map() };
+  }
+  if (firsts[0] !== 1) throw new DamagedLogError(`${folder} does not hold ${mailboxName(1)}: earlier mailboxes are missing.`);
+  const previous = firsts.at(-2);
+  const chainBefore = previous === undefined ? firstChain(logId) : await endOfPrevious(disk, folder, previous, first);
+  const name = mailboxName(first);
+  const path = join(folder, name);
+  const file = await disk.open(path, 'read');
+  let cut: Recovered['cut'];
+  let found: Scan;
+  try {
+    const size = await file.size();
+    const sealed = await file.isSealed();
+    found = await scan(file, size, first, chainBefore);
+    if (found.broken || (durable && durable.sequence > found.lastSequence)) {
+      await assertTorn(file, size, sealed, name, found, durable);
+      cut = { name: `${name}.torn-${epochName}`, bytes: size - found.end };
+      await copyDurably(disk, file, found.end, size, join(folder, cut.name));
+    }
+    // A sealed mailbox was synced before it was sealed, and whoever sealed it writes to it no more.
+    if (found.end > 0 && !sealed) await copyDurably(disk, file, 0, found.end, path);
+  } finally {
+    await file.close();
+  }
+  if (found.end > 0) await writeIndex(disk, folder, first, found.offsets);
+  else await disk.remove(path);
+  await disk.syncFolder(folder);
+  const { lastSequence, lastChain, lastBatch } = found;
+  return { lastSequence, lastChain, lastBatch, ...(cut && { cut }) };
+}
