@@ -1,0 +1,110 @@
+// The intake stage: smtp server → admission → sequencer → log. Takes mail, gives `250` with a ticket once a request is kept.
+// Listens before the log is open and says 421 until it is, so that a registrar's program hears "later", never silence.
+// A lost log, a damaged one, or one that another holds fails the stage; a disk that will not do now is tried again.
+
+import type { Config } from '../config.ts';
+import { ConfigError, DamagedLogError, InUseError, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { NewRequest } from '../model/request.ts';
+import type { RequestWriter } from '../ports/request-log.ts';
+import { deferred, type Runtime } from '../ports/runtime.ts';
+import type { Stage } from '../ports/stage.ts';
+import { Admission, Refusal } from './admission.ts';
+import { NotSequencedError, Sequencer } from './sequencer.ts';
+import { SmtpServer } from './smtp-server.ts';
+
+/** What the stage is made of. */
+export interface IntakeParts {
+  readonly config: Config;
+  readonly runtime: Runtime;
+  /** Opens the log for writing: claims and recovers it. */
+  readonly openLog: () => Promise<RequestWriter>;
+  readonly log: Logger;
+}
+
+/** Milliseconds between attempts to open a log that the disk refuses. */
+const reopenMs = 2_000;
+
+async function readTls(config: Config, runtime: Runtime): Promise<{ cert: Buffer; key: Buffer } | undefined> {
+  const { tls_certificate: cert, tls_key: key } = config.smtp;
+  if (cert === '') return undefined;
+  try {
+    return { cert: await runtime.disk.readFile(cert), key: await runtime.disk.readFile(key) };
+  } catch (error) {
+    throw new ConfigError(`smtp.tls_certificate or smtp.tls_key cannot be read: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * Starts the stage. Resolves when it listens, which is before the log is open.
+ * @throws ConfigError, or what listening says (EADDRINUSE …)
+ */
+export async function startIntake({ config, runtime, openLog, log }: IntakeParts): Promise<Stage> {
+  const { smtp, spool, serve } = config;
+  const admission = new Admission({
+    connections: smtp.connections,
+    bufferedBytes: smtp.buffered_bytes,
+    recipients: smtp.recipients,
+  });
+  const failed = deferred<Error>();
+  let writer: RequestWriter | undefined;
+  let sequencer: Sequencer | undefined;
+  let stopping = false;
+
+  const keep = async (request: NewRequest): Promise<number> => {
+    if (!sequencer) throw new Refusal(451, '4.3.2 Not ready, try again later');
+    try {
+      return await sequencer.submit(request);
+    } catch (error) {
+      if (!(error instanceof NotSequencedError)) throw error;
+      throw error.kind === 'full'
+        ? new Refusal(451, '4.3.1 Too many requests wait for the disk, try again later')
+        : new Refusal(451, '4.3.0 The request could not be put on stable storage, try again later');
+    }
+  };
+
+  const open = async (): Promise<void> => {
+    try {
+      const opened = await openLog();
+      writer = opened;
+      sequencer = new Sequencer(opened, {
+        batchCount: spool.batch_count,
+        batchBytes: spool.batch_bytes,
+        waitingCount: spool.waiting_count,
+      });
+      admission.closedBecause = undefined;
+      void opened.lost.then((reason) => {
+        if (stopping) return;
+        admission.closedBecause = 'storage trouble';
+        log.error({ err: reason }, 'the log is lost to this process: nothing more is taken, the next one recovers');
+        failed.resolve(reason);
+      });
+      log.info({ lastSequence: opened.lastSequence }, 'the log is open');
+    } catch (error) {
+      if (stopping) return;
+      if (error instanceof DamagedLogError || error instanceof InUseError) return failed.resolve(error);
+      admission.closedBecause = 'storage trouble';
+      log.error({ err: error }, `the log cannot be opened; registrars get 421, next attempt in ${reopenMs / 1000} s`);
+      runtime.clock.after(reopenMs, () => void open());
+    }
+  };
+
+  const tls = await readTls(config, runtime);
+  const server = new SmtpServer({ config: smtp, runtime, admission, keep, log, ...(tls && { tls }) });
+  const { address: host, port } = await server.start(smtp.host, smtp.port);
+  const opening = open();
+  log.info({ host, port, protocol: smtp.lmtp ? 'LMTP' : 'SMTP', starttls: tls !== undefined }, 'listening');
+
+  return {
+    address: { host, port },
+    failed: failed.promise,
+    async stop() {
+      stopping = true;
+      admission.closedBecause = 'shutting down';
+      await server.stop(Math.floor(serve.stop_seconds * 500));
+      await opening;
+      await sequencer?.idle();
+      await writer?.close();
+    },
+  };
+}
