@@ -1,0 +1,270 @@
+#!/usr/bin/env node
+// The verbs. Takes the command line, gives words on standard output and an exit code. Errors of use and configuration
+// are one sentence on standard error; nothing here knows how anything is stored.
+
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { type Config, describeConfig, makeConfig } from './config.ts';
+import { ConfigError, exitCode, InUseError, messageOf, UsageError } from './errors.ts';
+import { openViews, runAll, runStage, stages, verifySpool } from './main.ts';
+import { sequenceOf } from './model/ticket.ts';
+import { listRequests } from './operate/list.ts';
+import { collectStatus, formatStatus, humanAge, humanBytes } from './operate/status.ts';
+import { nodeRuntime } from './ports/node-runtime.ts';
+
+const usage = `seawall: keeps registration requests in the order in which they came
+
+usage: seawall VERB [options]
+
+  serve                  run the daemon: intake, acknowledge and deliver, restarted when they die
+  serve STAGE            run one stage: ${stages.join(', ')}
+  status                 counts, positions, what waits and who runs      [--json]
+  list                   the requests, one a line                        [--json] [filters]
+      --from N --to N --limit N --last N   by sequence or ticket
+      --sender TEXT                        envelope sender contains TEXT
+      --state STATE                        waiting, retrying, acknowledged, failed; ready, leased, parked, confirmed
+      --since TIME --until TIME            time of receipt, ISO 8601
+  cat SEQUENCE|TICKET    the exact bytes that the registrar sent
+      --headers                            only the mail's own header section
+      --envelope                           who sent it to whom, from where and when, as JSON
+  verify                 read the whole spool and prove it: framing, digests, chain, sequence, journals
+  config                 every configuration key with its default, as TOML
+  help, --version
+
+Every verb takes --config FILE (or SEAWALL_CONFIG). An environment variable overrides each key: smtp.port is
+SEAWALL_SMTP_PORT. Exit codes: 0 well, 1 failed, 64 wrong use, 65 damaged, 75 in use, 78 configuration.`;
+
+const options = {
+  config: { type: 'string' },
+  json: { type: 'boolean' },
+  headers: { type: 'boolean' },
+  envelope: { type: 'boolean' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  limit: { type: 'string' },
+  last: { type: 'string' },
+  sender: { type: 'string' },
+  state: { type: 'string' },
+  since: { type: 'string' },
+  until: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+} as const satisfies ParseArgsConfig['options'];
+
+function parseCommandLine(args: string[]) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError(`${messageOf(error)}. See seawall --help.`);
+  }
+}
+
+type Options = ReturnType<typeof parseCommandLine>['values'];
+
+/** Which options a verb takes besides --config. */
+const taken: Readonly<Record<string, readonly (keyof Options)[]>> = {
+  serve: [],
+  status: ['json'],
+  list: ['json', 'from', 'to', 'limit', 'last', 'sender', 'state', 'since', 'until'],
+  cat: ['headers', 'envelope'],
+  verify: [],
+  config: [],
+  help: [],
+};
+
+async function loadConfig(values: Options): Promise<Config> {
+  const name = values.config ?? process.env['SEAWALL_CONFIG'];
+  if (name === undefined || name === '') return makeConfig(undefined, process.env);
+  let text: string;
+  try {
+    text = (await nodeRuntime.disk.readFile(name)).toString('utf8');
+  } catch (error) {
+    throw new ConfigError(`The configuration file ${name} cannot be read: ${messageOf(error)}`);
+  }
+  return makeConfig({ name, text }, process.env);
+}
+
+async function version(): Promise<string> {
+  const text = (await nodeRuntime.disk.readFile(new URL('../package.json', import.meta.url).pathname)).toString('utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function sequenceFrom(text: string, what: string): number {
+  const sequence = /^\d+$/.test(text) ? Number(text) : sequenceOf(text);
+  if (sequence === undefined || sequence < 1 || !Number.isSafeInteger(sequence)) {
+    throw new UsageError(
+      `${what} wants a sequence number or a ticket such as SW-000000123-G, but got ${JSON.stringify(text)}.`,
+    );
+  }
+  return sequence;
+}
+
+function timeFrom(text: string, what: string): number {
+  const time = Date.parse(text);
+  if (Number.isNaN(time))
+    throw new UsageError(`${what} wants a time such as 2026-11-21T09:00:00Z, but got ${JSON.stringify(text)}.`);
+  return time;
+}
+
+async function serve(config: Config, values: Options, stage: string | undefined): Promise<number> {
+  if (stage === undefined) {
+    const childArguments = values.config === undefined ? [] : ['--config', values.config];
+    return runAll(config, childArguments, (addresses) => process.stderr.write(banner(config, addresses)));
+  }
+  const known = stages.find((each) => each === stage);
+  if (!known) throw new UsageError(`There is no stage ${JSON.stringify(stage)}: the stages are ${stages.join(', ')}.`);
+  return runStage(known, config, await version());
+}
+
+function banner(config: Config, addresses: ReadonlyMap<string, { host: string; port: number }>): string {
+  const at = (stage: string): string => {
+    const address = addresses.get(stage);
+    return address ? `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}` : '';
+  };
+  const relays = config.ack.relays.map((relay) => new URL(relay).host).join(', ');
+  const acks = config.ack.enabled ? relays || `.eml files below ${config.spool.dir}/acknowledgements` : 'off';
+  return `
+Seawall is running.
+  mail for requests     ${config.smtp.lmtp ? 'lmtp' : 'smtp'}://${at('intake')}
+  registry's SOAP       http://${at('deliver')}/soap   (WSDL: http://${at('deliver')}/soap?wsdl)
+  health and status     http://${at('admin')}/health   http://${at('admin')}/status
+  spool                 ${config.spool.dir}
+  acknowledgements      ${acks}
+Try:  swaks --server ${at('intake')} --from you@example.net --to domain@registry.example
+      npx seawall list    npx seawall status    npx seawall cat 1
+Stop with Ctrl-C.
+
+`;
+}
+
+async function status(config: Config, values: Options): Promise<number> {
+  const views = await openViews(config);
+  const report = await collectStatus(views, nodeRuntime.clock.now());
+  print(values.json ? JSON.stringify(report, null, 2) : formatStatus(report));
+  await views.reader.close();
+  return exitCode.ok;
+}
+
+async function list(config: Config, values: Options): Promise<number> {
+  const views = await openViews(config);
+  const now = nodeRuntime.clock.now();
+  const last = values.last === undefined ? undefined : sequenceFrom(values.last, '--last');
+  const filter = {
+    from:
+      values.from !== undefined
+        ? sequenceFrom(values.from, '--from')
+        : last !== undefined
+          ? Math.max(1, (await views.reader.durable()) - last + 1)
+          : 1,
+    to: values.to === undefined ? Infinity : sequenceFrom(values.to, '--to'),
+    limit: values.limit === undefined ? Infinity : sequenceFrom(values.limit, '--limit'),
+    ...(values.sender !== undefined && { sender: values.sender.toLowerCase() }),
+    ...(values.state !== undefined && { state: values.state }),
+    ...(values.since !== undefined && { since: timeFrom(values.since, '--since') }),
+    ...(values.until !== undefined && { until: timeFrom(values.until, '--until') }),
+  };
+  if (!values.json) {
+    print(
+      `${'SEQUENCE'.padStart(10)}  ${'TICKET'.padEnd(14)}  ${'SIZE'.padStart(9)}  ${'AGE'.padStart(7)}  ${'ACKNOWLEDGEMENT'.padEnd(15)}  ${'REGISTRY'.padEnd(9)}  SENDER`,
+    );
+  }
+  let count = 0;
+  for await (const row of listRequests(views, filter, now)) {
+    count++;
+    if (values.json) print(JSON.stringify(row));
+    else {
+      const { sequence, ticket, size, ageSeconds, acknowledgement, registry, sender } = row;
+      const shown = sender === '' ? '<>' : sender.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+      print(
+        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${humanBytes(size).padStart(9)}  ${humanAge(ageSeconds).padStart(7)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${shown}`,
+      );
+    }
+    // A reader that is slower than we are (a pager) is waited for.
+    if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve));
+  }
+  if (!values.json) print(count === 0 ? 'No requests.' : `${count} request${count === 1 ? '' : 's'}.`);
+  await views.reader.close();
+  return exitCode.ok;
+}
+
+async function cat(config: Config, values: Options, which: string | undefined): Promise<number> {
+  if (which === undefined) throw new UsageError('cat wants a sequence number or a ticket.');
+  const sequence = sequenceFrom(which, 'cat');
+  const views = await openViews(config);
+  const [request] = await views.reader.read(sequence - 1, { count: 1, bytes: 1 });
+  await views.reader.close();
+  if (!request)
+    throw new UsageError(`There is no request ${which}: ${await views.reader.durable()} have been kept so far.`);
+  const { message, id, ...rest } = request;
+  if (values.envelope) {
+    print(JSON.stringify({ id, ...rest, receivedAt: new Date(rest.receivedAt).toISOString() }, null, 2));
+    return exitCode.ok;
+  }
+  const end = message.indexOf('\r\n\r\n');
+  const headers = message.indexOf('\r\n') === 0 ? 0 : end === -1 ? message.length : end + 2;
+  process.stdout.write(values.headers ? message.subarray(0, headers) : message);
+  return exitCode.ok;
+}
+
+async function verify(config: Config): Promise<number> {
+  const bar = process.stderr.isTTY;
+  let shown = -1;
+  const report = await verifySpool(config, (done, all) => {
+    const percent = all === 0 ? 100 : Math.floor((done / all) * 100);
+    if (!bar || percent === shown) return;
+    shown = percent;
+    process.stderr.write(`\r[${'#'.repeat(percent / 2.5).padEnd(40)}] ${percent} % of ${humanBytes(all)}`);
+  });
+  if (bar && shown >= 0) process.stderr.write('\n');
+  for (const note of report.notes) print(`note: ${note}`);
+  for (const problem of report.problems) print(`PROBLEM: ${problem}`);
+  print(
+    `${report.requests} requests in ${report.mailboxes} mailboxes, ${humanBytes(report.bytes)}: ${report.problems.length === 0 ? 'all is well' : 'NOT well'}`,
+  );
+  if (report.chain) print(`chain ${report.chain}`);
+  return report.problems.length === 0 ? exitCode.ok : exitCode.failed;
+}
+
+async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseCommandLine(args);
+  const [verb = 'help', argument, ...rest] = positionals;
+  if (values.version) return (print(`seawall ${await version()}`), exitCode.ok);
+  if (values.help || verb === 'help') return (print(usage), exitCode.ok);
+  const allowed = taken[verb];
+  if (!allowed) throw new UsageError(`There is no verb ${JSON.stringify(verb)}. See seawall --help.`);
+  const unknown = Object.keys(values).find((name) => name !== 'config' && !allowed.some((each) => each === name));
+  if (unknown !== undefined) throw new UsageError(`${verb} does not take --${unknown}. See seawall --help.`);
+  const most = verb === 'serve' || verb === 'cat' ? 1 : 0;
+  if (rest.length > 0 || (most === 0 && argument !== undefined))
+    throw new UsageError(`${verb} got more words than it takes. See seawall --help.`);
+  if (verb === 'config') return (print(describeConfig()), exitCode.ok);
+  const config = await loadConfig(values);
+  if (verb === 'serve') return serve(config, values, argument);
+  if (verb === 'status') return status(config, values);
+  if (verb === 'list') return list(config, values);
+  if (verb === 'cat') return cat(config, values, argument);
+  return verify(config);
+}
+
+// `seawall list | head` ends the reader first: that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCode.ok);
+  throw error;
+});
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`seawall: ${messageOf(error)}\n`);
+  process.exitCode =
+    error instanceof UsageError
+      ? exitCode.usage
+      : error instanceof ConfigError
+        ? exitCode.config
+        : error instanceof InUseError
+          ? exitCode.inUse
+          : exitCode.failed;
+}

@@ -1,0 +1,213 @@
+// The composition root: the picture of the design, in code. Everything is put together here and nowhere else; whoever wants
+// to know what talks to what reads this file.
+//
+//   registrars ──SMTP──▶ intake ──append──▶ log ──read──▶ acknowledge ──mail──▶ registrars
+//                                            └───read──▶ deliver ◀──SOAP── registry
+//
+// Each stage is a process of its own, started by the supervisor; a stage's code is loaded only where it runs.
+
+import { fileURLToPath } from 'node:url';
+import type { Config } from './config.ts';
+import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './errors.ts';
+import { type Logger, makeLogger } from './logger.ts';
+import type { AckView, Holder, RegistryView, Views } from './operate/views.ts';
+import { nodeRuntime } from './ports/node-runtime.ts';
+import type { JournalState, OpenJournal } from './ports/journal.ts';
+import type { Stage } from './ports/stage.ts';
+import { claim, holderOf } from './spool/claim.ts';
+import { openJournalFile, replayJournal } from './spool/journal-file.ts';
+import { lockFiles } from './spool/lock-file.ts';
+import { openReader } from './spool/mailbox-reader.ts';
+import { openMailboxes } from './spool/mailboxes.ts';
+import { type Progress, verifyLog, type VerifyReport } from './spool/verify.ts';
+
+/** The stages, in the order in which they are stopped: nothing new first, then what is left is worked off. */
+export const stages = ['intake', 'acknowledge', 'deliver'] as const;
+export type StageName = (typeof stages)[number];
+
+const runtime = nodeRuntime;
+
+async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
+  const spool = config.spool.dir;
+  const reader = openReader(runtime, spool);
+  const openJournal: OpenJournal = (name, state) => openJournalFile(runtime, lockFiles, spool, name, state);
+  if (stage === 'intake') {
+    const { startIntake } = await import('./intake/intake.ts');
+    const openLog = async () => {
+      const { mailbox_bytes: bytes, mailbox_count: count, mailbox_seconds: seconds } = config.spool;
+      const { writer, recovered, epoch } = await openMailboxes(runtime, lockFiles, spool, { bytes, count, seconds });
+      if (recovered.cut)
+        log.warn({ ...recovered.cut }, 'an unfinished write was cut away and kept beside the mailboxes');
+      log.info({ epoch, lastSequence: recovered.lastSequence }, 'recovered');
+      return writer;
+    };
+    return startIntake({ config, runtime, openLog, log });
+  }
+  if (stage === 'acknowledge') {
+    const { startAcknowledge } = await import('./acknowledge/acknowledge.ts');
+    return startAcknowledge({ config, runtime, reader, openJournal, log });
+  }
+  const { startDeliver } = await import('./deliver/deliver.ts');
+  const acksPending = async () => Math.max(0, (await reader.durable()) - (await replayAcks(spool)).settledThrough);
+  return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending });
+}
+
+async function replay<State extends Pick<JournalState<never>, 'apply'>>(
+  spool: string,
+  name: string,
+  state: State,
+): Promise<State> {
+  await replayJournal(runtime.disk, spool, name, state);
+  return state;
+}
+
+async function replayAcks(spool: string): Promise<AckView> {
+  const { AckState } = await import('./acknowledge/ack-state.ts');
+  return replay(spool, 'acknowledge', new AckState());
+}
+
+async function replayLeases(spool: string): Promise<RegistryView> {
+  const { LeaseState } = await import('./deliver/lease-state.ts');
+  return replay(spool, 'deliver', new LeaseState());
+}
+
+/** What operators look at, read from the spool now: works while the daemon runs and when it does not. */
+export async function openViews(config: Config): Promise<Views> {
+  const spool = config.spool.dir;
+  const holders: Holder[] = [];
+  for (const stage of stages) {
+    const holder = await holderOf(runtime, spool, stage);
+    if (holder) {
+      const { pid, host, since, epoch, state } = holder;
+      holders.push({ stage, pid, host, since, epoch, state });
+    }
+  }
+  return {
+    spool,
+    reader: openReader(runtime, spool),
+    acks: await replayAcks(spool),
+    registry: await replayLeases(spool),
+    holders,
+    free: await runtime.disk.free(spool).catch(() => undefined),
+  };
+}
+
+/** Reads the whole spool and proves it: the log, and the journals against the log. */
+export async function verifySpool(config: Config, progress: Progress): Promise<VerifyReport> {
+  const spool = config.spool.dir;
+  const report = await verifyLog(runtime.disk, spool, progress);
+  const problems = [...report.problems];
+  const durable = await openReader(runtime, spool).durable();
+  const check = async (name: string, through: () => Promise<number>): Promise<void> => {
+    try {
+      const position = await through();
+      if (position > durable)
+        problems.push(`${name}.journal: is at request ${position}, but the log ends at ${durable}`);
+    } catch (error) {
+      if (!(error instanceof DamagedLogError)) throw error;
+      problems.push(error.message);
+    }
+  };
+  await check('acknowledge', async () => (await replayAcks(spool)).settledThrough);
+  await check('deliver', async () => (await replayLeases(spool)).confirmedThrough);
+  return { ...report, problems };
+}
+
+/** Resolves when somebody wants this process to end: a signal, or a supervisor that is gone. */
+function askedToStop(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
+    if (process.channel) process.once('disconnect', () => resolve('the supervisor is gone'));
+  });
+}
+
+function codeFor(error: unknown): number {
+  if (error instanceof DamagedLogError) return exitCode.damaged;
+  if (error instanceof ConfigError) return exitCode.config;
+  if (error instanceof InUseError) return exitCode.inUse;
+  return exitCode.failed;
+}
+
+/** Runs one stage until it is asked to stop or cannot go on. Gives the exit code; never throws. */
+export async function runStage(stage: StageName, config: Config, version: string): Promise<number> {
+  const { log, flush } = makeLogger(stage, config.log);
+  // Timers do not keep the process alive, and a stage may for a while have nothing else.
+  const alive = setInterval(() => undefined, 2 ** 31 - 1);
+  const asked = askedToStop();
+  let code: number = exitCode.ok;
+  try {
+    const running = await startStage(stage, config, log, version);
+    process.send?.({ ready: true, ...(running.address && { address: running.address }) });
+    const why = await Promise.race([asked, running.failed]);
+    if (why instanceof Error) {
+      log.fatal({ err: why }, `${stage} cannot go on`);
+      code = codeFor(why);
+    } else log.info({ why }, 'stopping');
+    const late = new Promise<'late'>((resolve) => {
+      runtime.clock.after(config.serve.stop_seconds * 1000, () => resolve('late'));
+    });
+    if ((await Promise.race([running.stop(), late])) === 'late') {
+      log.error('stopping took too long: leaving as after a crash, which loses nothing');
+      code = exitCode.failed;
+    }
+    log.info('stopped');
+  } catch (error) {
+    log.fatal({ err: error }, messageOf(error));
+    code = code === exitCode.ok ? codeFor(error) : code;
+  }
+  clearInterval(alive);
+  flush();
+  return code;
+}
+
+/** Runs the whole daemon: the supervisor and its stages. Gives the exit code. @throws InUseError, ConfigError */
+export async function runAll(
+  config: Config,
+  childArguments: readonly string[],
+  onReady: (addresses: ReadonlyMap<string, { host: string; port: number }>) => void,
+): Promise<number> {
+  const { Supervisor } = await import('./operate/supervisor.ts');
+  const { startAdmin } = await import('./operate/admin.ts');
+  const { collectStatus } = await import('./operate/status.ts');
+  const { log, flush } = makeLogger('supervisor', config.log);
+  const held = await claim(runtime, lockFiles, config.spool.dir, 'serve');
+  const cli = fileURLToPath(new URL(`cli${import.meta.url.slice(-3)}`, import.meta.url));
+  let admin: Stage | undefined;
+  const supervisor = new Supervisor({
+    stages: stages.filter((stage) => stage !== 'acknowledge' || config.ack.enabled),
+    command: (stage) => ({
+      file: process.execPath,
+      args: [...process.execArgv, cli, 'serve', stage, ...childArguments],
+    }),
+    clock: runtime.clock,
+    log,
+    stopSeconds: config.serve.stop_seconds,
+    restarts: config.serve.restarts,
+    onReady: (addresses) =>
+      onReady(new Map([...addresses, ...(admin?.address ? [['admin', admin.address] as const] : [])])),
+  });
+  try {
+    admin = await startAdmin({
+      ...config.admin,
+      health: () => {
+        const detail = supervisor.health();
+        return { ok: detail.every(({ state }) => state === 'working'), detail };
+      },
+      status: async () => collectStatus(await openViews(config), runtime.clock.now()),
+      log,
+    });
+    void askedToStop().then((why) => {
+      log.info({ why }, 'stopping');
+      return supervisor.stop();
+    });
+    void held.lost.then((reason) => {
+      log.fatal({ err: reason }, 'another daemon has taken over this spool');
+      return supervisor.stop();
+    });
+    return await supervisor.run();
+  } finally {
+    await admin?.stop();
+    await held.release();
+    flush();
+  }
+}

@@ -1,0 +1,118 @@
+// The state of a spool at a glance: takes the views, gives a report, and words for it. Works whether or not a daemon runs.
+
+import { ticketOf } from '../model/ticket.ts';
+import type { Holder, Views } from './views.ts';
+
+/** What `seawall status --json` prints. Times are UTC, ages in seconds. */
+export interface StatusReport {
+  readonly spool: string;
+  readonly logId: string | null;
+  readonly at: string;
+  readonly kept: number;
+  readonly lastReceivedAt: string | null;
+  readonly acknowledgements: {
+    readonly settledThrough: number;
+    readonly waiting: number;
+    readonly retrying: number;
+    readonly sent: number;
+    readonly skipped: number;
+    readonly failed: number;
+  };
+  readonly registry: {
+    readonly confirmedThrough: number;
+    readonly ready: number;
+    readonly leased: number;
+    readonly parked: number;
+    readonly confirmed: number;
+    readonly oldestWaiting: {
+      readonly ticket: string;
+      readonly receivedAt: string;
+      readonly ageSeconds: number;
+    } | null;
+  };
+  readonly stages: readonly Holder[];
+  readonly disk: { readonly freeBytes: number; readonly freeInodes: number } | null;
+}
+
+async function receivedAt(views: Views, sequence: number): Promise<number | undefined> {
+  const [request] = await views.reader.read(sequence - 1, { count: 1, bytes: 1 });
+  return request?.receivedAt;
+}
+
+/** @param now milliseconds since 1970 UTC */
+export async function collectStatus(views: Views, now: number): Promise<StatusReport> {
+  const { reader, acks, registry, free } = views;
+  const kept = await reader.durable();
+  const settled = acks.counts.sent + acks.counts.skipped + acks.counts.failed;
+  const first = registry.confirmedThrough + 1;
+  const oldest = first <= kept ? await receivedAt(views, first) : undefined;
+  const last = kept > 0 ? await receivedAt(views, kept) : undefined;
+  return {
+    spool: views.spool,
+    logId: (await reader.logId()) ?? null,
+    at: new Date(now).toISOString(),
+    kept,
+    lastReceivedAt: last === undefined ? null : new Date(last).toISOString(),
+    acknowledgements: {
+      settledThrough: acks.settledThrough,
+      waiting: Math.max(0, kept - settled),
+      retrying: acks.pendingCount,
+      ...acks.counts,
+    },
+    registry: {
+      confirmedThrough: registry.confirmedThrough,
+      ...registry.counts(kept, now),
+      oldestWaiting:
+        oldest === undefined
+          ? null
+          : {
+              ticket: ticketOf(first),
+              receivedAt: new Date(oldest).toISOString(),
+              ageSeconds: Math.max(0, Math.round((now - oldest) / 1000)),
+            },
+    },
+    stages: views.holders,
+    disk: free ? { freeBytes: free.bytes, freeInodes: free.inodes } : null,
+  };
+}
+
+/** A number of bytes for people. */
+export function humanBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** A number of seconds for people. */
+export function humanAge(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** The report as a few lines for a terminal. */
+export function formatStatus(report: StatusReport): string {
+  const { acknowledgements: acks, registry, disk, stages } = report;
+  const oldest = registry.oldestWaiting;
+  const stageLine = stages
+    .map(
+      (each) =>
+        `${each.stage} ${each.state === 'alive' ? `runs (pid ${each.pid})` : each.state === 'dead' ? 'does not run' : `on ${each.host}`}`,
+    )
+    .join(', ');
+  return [
+    `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
+    `Stages           ${stageLine || 'none has ever run here'}`,
+    `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
+    `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good`,
+    `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,
+    `Oldest waiting   ${oldest ? `${oldest.ticket}, ${humanAge(oldest.ageSeconds)} old` : 'none'}`,
+    `Disk             ${disk ? `${humanBytes(disk.freeBytes)} and ${disk.freeInodes} inodes free` : 'unknown'}`,
+  ].join('\n');
+}

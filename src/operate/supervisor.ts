@@ -1,0 +1,175 @@
+// The supervisor: starts the stages as processes of their own, restarts one that dies, and stops them in order. Takes how to
+// start each; gives an exit code when all is over. Owns the child processes. A stage that is not the intake may be given
+// up without the others: trouble stays where it is. Without the intake there is nothing left to supervise.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { setPriority } from 'node:os';
+import { exitCode } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { deferred, type Clock } from '../ports/runtime.ts';
+
+/** What a stage tells its supervisor once it works. */
+export interface ReadyMessage {
+  readonly ready: true;
+  readonly address?: { readonly host: string; readonly port: number };
+}
+
+/** How the supervisor works. */
+export interface SupervisorParts {
+  /** In the order in which they are stopped; the first is the one that all depends on. */
+  readonly stages: readonly string[];
+  /** Program and arguments that run one stage. */
+  readonly command: (stage: string) => { readonly file: string; readonly args: readonly string[] };
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly stopSeconds: number;
+  /** Restarts of one stage in ten minutes before it is given up. */
+  readonly restarts: number;
+  /** Called once, when every stage has said that it works. */
+  readonly onReady: (addresses: ReadonlyMap<string, { host: string; port: number }>) => void;
+}
+
+/** How a stage fares, for `status` and `health`. */
+export interface StageHealth {
+  readonly stage: string;
+  readonly state: 'starting' | 'working' | 'restarting' | 'given up' | 'stopped';
+  readonly pid?: number;
+  readonly restarts: number;
+}
+
+const windowMs = 600_000;
+/** Pauses before a restart, in milliseconds: the first is none, the last is kept. */
+const pausesMs = [0, 100, 250, 500, 1_000, 2_000, 5_000];
+/** A stage that has never worked is given up after so many attempts. */
+const firstAttempts = 5;
+/** Exit codes that a restart would not change. */
+const final: readonly (number | null)[] = [exitCode.damaged, exitCode.config];
+
+class StageProcess {
+  readonly stage: string;
+  state: StageHealth['state'] = 'starting';
+  child: ChildProcess | undefined;
+  address: { host: string; port: number } | undefined;
+  worked = false;
+  starts: number[] = [];
+  total = -1;
+
+  constructor(stage: string) {
+    this.stage = stage;
+  }
+}
+
+export class Supervisor {
+  readonly #parts: SupervisorParts;
+  readonly #stages: readonly StageProcess[];
+  readonly #ended = deferred<number>();
+  #stopping = false;
+  #announced = false;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+    this.#stages = parts.stages.map((stage) => new StageProcess(stage));
+  }
+
+  /** Starts the stages. Resolves with the exit code, after `stop` or when nothing can go on. */
+  run(): Promise<number> {
+    for (const stage of this.#stages) this.#start(stage);
+    return this.#ended.promise;
+  }
+
+  health(): StageHealth[] {
+    return this.#stages.map(({ stage, state, child, total }) => ({
+      stage,
+      state,
+      ...(child?.pid !== undefined && { pid: child.pid }),
+      restarts: Math.max(total, 0),
+    }));
+  }
+
+  #start(stage: StageProcess): void {
+    if (this.#stopping) return;
+    const { command, clock, log } = this.#parts;
+    stage.starts = [...stage.starts.filter((at) => clock.elapsed() - at < windowMs), clock.elapsed()];
+    stage.total++;
+    const { file, args } = command(stage.stage);
+    const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    stage.child = child;
+    // The intake comes first: what follows it gives way when the processors are busy.
+    if (stage !== this.#stages[0] && child.pid !== undefined) {
+      try {
+        setPriority(child.pid, 10);
+      } catch (error) {
+        log.warn({ err: error, child: stage.stage }, 'the priority could not be lowered');
+      }
+    }
+    child.on('message', (message) => this.#ready(stage, message as ReadyMessage));
+    child.on('error', (error) => log.error({ err: error, child: stage.stage }, 'the stage could not be started'));
+    child.once('close', (code, signal) => this.#died(stage, code, signal));
+  }
+
+  #ready(stage: StageProcess, message: ReadyMessage): void {
+    stage.state = 'working';
+    stage.worked = true;
+    stage.address = message.address;
+    this.#parts.log.info({ child: stage.stage, childPid: stage.child?.pid, ...message.address }, 'stage works');
+    if (this.#announced || !this.#stages.every((each) => each.worked)) return;
+    this.#announced = true;
+    this.#parts.onReady(new Map(this.#stages.flatMap((each) => (each.address ? [[each.stage, each.address]] : []))));
+  }
+
+  #died(stage: StageProcess, code: number | null, signal: string | null): void {
+    stage.child = undefined;
+    if (this.#stopping) {
+      stage.state = 'stopped';
+      return;
+    }
+    const { clock, log, restarts } = this.#parts;
+    const limit = stage.worked ? restarts : Math.min(firstAttempts, restarts);
+    if (final.includes(code) || stage.starts.length > limit) {
+      stage.state = 'given up';
+      log.fatal(
+        { child: stage.stage, code, signal, starts: stage.starts.length },
+        'stage given up: see its last lines above',
+      );
+      if (stage === this.#stages[0] || !this.#announced)
+        void this.#stop(code === null || code === 0 ? exitCode.failed : code);
+      return;
+    }
+    const pause = pausesMs[Math.min(stage.starts.length - 1, pausesMs.length - 1)] ?? 0;
+    stage.state = 'restarting';
+    log.error({ child: stage.stage, code, signal, pauseMs: pause }, 'stage died, starting it again');
+    if (pause === 0) this.#start(stage);
+    else clock.after(pause, () => this.#start(stage));
+  }
+
+  /** Stops the stages one after the other, in their order. What is not gone in time is killed. */
+  stop(): Promise<void> {
+    return this.#stop(exitCode.ok);
+  }
+
+  async #stop(code: number): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    const { clock, log, stopSeconds } = this.#parts;
+    const deadline = clock.after(stopSeconds * 1000, () => {
+      for (const { child, stage } of this.#stages) {
+        if (!child) continue;
+        log.error({ child: stage }, 'the stage did not stop in time and is killed');
+        child.kill('SIGKILL');
+      }
+    });
+    let result = code;
+    for (const { child, stage } of this.#stages) {
+      if (!child) continue;
+      const gone = new Promise<number | null>((resolve) => {
+        child.once('close', resolve);
+      });
+      child.kill('SIGTERM');
+      const childCode = await gone;
+      if (childCode !== 0 && result === exitCode.ok) result = exitCode.failed;
+      log.info({ child: stage, code: childCode }, 'stage stopped');
+    }
+    deadline.cancel();
+    this.#ended.resolve(result);
+  }
+}

@@ -1,0 +1,42 @@
+// What operators look at, as this part of Seawall needs it: the states behind the journals, replayed. The composition root
+// brings the real ones; nothing here knows how they are kept.
+
+import type { RequestReader } from '../ports/request-log.ts';
+
+/** How far the acknowledgements are. */
+export interface AckView {
+  /** Every request up to here is acknowledged, needs none, or has failed for good. */
+  readonly settledThrough: number;
+  readonly counts: { readonly sent: number; readonly skipped: number; readonly failed: number };
+  /** How many wait for another try. */
+  readonly pendingCount: number;
+  stateOf(sequence: number): string;
+}
+
+/** How far the registry is. */
+export interface RegistryView {
+  readonly confirmedThrough: number;
+  /** How many requests are where, when `durable` is the highest sequence and `now` the time in milliseconds. */
+  counts(durable: number, now: number): { ready: number; leased: number; parked: number; confirmed: number };
+  stateOf(sequence: number, now: number): string;
+}
+
+/** Who holds a stage's claim. */
+export interface Holder {
+  readonly stage: string;
+  readonly pid: number;
+  readonly host: string;
+  readonly since: string;
+  readonly epoch: string;
+  readonly state: 'alive' | 'dead' | 'unknown';
+}
+
+/** Everything there is to look at in one spool, as it stands now. */
+export interface Views {
+  readonly spool: string;
+  readonly reader: RequestReader;
+  readonly acks: AckView;
+  readonly registry: RegistryView;
+  readonly holders: readonly Holder[];
+  readonly free: { readonly bytes: number; readonly inodes: number } | undefined;
+}
