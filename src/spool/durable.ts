@@ -1,9 +1,9 @@
-// How far the log is durable, as the writer tells the followers: one short line in the file `durable`, overwritten in place.
-// It is a signal, not evidence: the mailboxes are. A torn or missing line means "not known yet".
+// How far the log is durable, as the writer tells the followers, before it tells the registrar: one short line in the file
+// `durable`, overwritten in place. A torn or missing line means "not known yet".
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
-import { deferred, type Disk, type DiskFile, errorCode } from '../ports/runtime.ts';
+import { type Disk, type DiskFile, errorCode } from '../ports/runtime.ts';
 
 /** The end of what is durable. */
 export interface Position {
@@ -14,11 +14,11 @@ export interface Position {
 }
 
 const fileName = 'durable';
-const pattern = /^(sequence (\d+) mailbox (\d+) offset (\d+)) ([0-9a-f]{8})\n/;
+const pattern = /^(sequence (\d+) mailbox (\d+) offset (\d+)) ([0-9a-f]{8}) *\n$/;
 
 function line({ sequence, mailbox, offset }: Position): Buffer {
   const text = `sequence ${sequence} mailbox ${mailbox} offset ${offset}`;
-  return Buffer.from(`${text} ${hash('sha256', text).slice(0, 8)}\n`.padEnd(128, '\n'), 'latin1');
+  return Buffer.from(`${`${text} ${hash('sha256', text).slice(0, 8)}`.padEnd(127)}\n`, 'latin1');
 }
 
 /** The published position, or undefined when there is none that can be read. */
@@ -40,12 +40,9 @@ export function isDurableFile(name: string): boolean {
   return name === fileName;
 }
 
-/** The writer's hand on the file. Positions published while one is being written are folded into the newest. */
+/** The writer's hand on the file. */
 export class DurablePublisher {
   readonly #file: DiskFile;
-  #next: Position | undefined;
-  #writing: Promise<void> | undefined;
-  readonly #failed = deferred<unknown>();
 
   private constructor(file: DiskFile) {
     this.#file = file;
@@ -62,33 +59,12 @@ export class DurablePublisher {
     return new DurablePublisher(file);
   }
 
-  /** Resolves when a position could not be written. */
-  get failed(): Promise<unknown> {
-    return this.#failed.promise;
+  /** Says how far the log is durable. Not synced: what it says is true already, and recovery does not need it. */
+  publish(position: Position): Promise<void> {
+    return this.#file.write(line(position), 0);
   }
 
-  publish(position: Position): void {
-    this.#next = position;
-    this.#writing ??= this.#write();
-  }
-
-  async #write(): Promise<void> {
-    try {
-      while (this.#next) {
-        const bytes = line(this.#next);
-        this.#next = undefined;
-        await this.#file.write(bytes, 0);
-      }
-    } catch (error) {
-      this.#failed.resolve(error);
-    } finally {
-      this.#writing = undefined;
-    }
-  }
-
-  /** Waits for what is being written, and puts it on stable storage. */
   async close(): Promise<void> {
-    await this.#writing;
     await this.#file.sync();
     await this.#file.close();
   }

@@ -19,6 +19,8 @@ export interface Record {
   readonly batch: number;
   /** The header block, which the chain hash covers. */
   readonly head: Buffer;
+  /** How many bytes it takes; what was given beyond them is not part of it. */
+  readonly length: number;
 }
 
 const chainHeader = 'Seawall-Chain: ';
@@ -71,6 +73,7 @@ export function encode(
   }
   const quoted = lf.includes('From ') ? lf.replace(/(^|\n)(>*From )/g, '$1>$2') : lf;
   const sender = envelope.from === '' ? 'MAILER-DAEMON' : envelope.from.replace(/[^\x21-\x7e]/g, '?');
+  const end = lf === '' || lf.endsWith('\n') ? '\n' : '\n\n';
   const head = Buffer.from(
     `From ${sender} ${asctime(request.receivedAt)}\n` +
       `Seawall-Sequence: ${sequence}\n` +
@@ -80,23 +83,23 @@ export function encode(
       `Seawall-Id: ${asciiJson(request.id)}\n` +
       `Seawall-Envelope: ${asciiJson(envelope)}\n` +
       `Seawall-Client: ${asciiJson(request.client)}\n` +
+      `Seawall-Stored: ${quoted.length + end.length}\n` +
       `Seawall-Size: ${message.length}\n` +
       `Seawall-SHA256: ${hash('sha256', message)}\n`,
     'latin1',
   );
   const chain = nextChain(previous, head);
-  const end = lf === '' || lf.endsWith('\n') ? '\n' : '\n\n';
   return { parts: [head, Buffer.from(`${chainHeader}${chain}\n${quoted}${end}`, 'latin1')], chain };
 }
 
 const headPattern =
-  /^From .*\nSeawall-Sequence: (\d+)\nSeawall-Ticket: (.*)\nSeawall-Received: (.*)\nSeawall-Batch: (\d+)\nSeawall-Id: (.*)\nSeawall-Envelope: (.*)\nSeawall-Client: (.*)\nSeawall-Size: (\d+)\nSeawall-SHA256: ([0-9a-f]{64})\n$/;
+  /^From .*\nSeawall-Sequence: (\d+)\nSeawall-Ticket: (.*)\nSeawall-Received: (.*)\nSeawall-Batch: (\d+)\nSeawall-Id: (.*)\nSeawall-Envelope: (.*)\nSeawall-Client: (.*)\nSeawall-Stored: (\d+)\nSeawall-Size: (\d+)\nSeawall-SHA256: ([0-9a-f]{64})\n$/;
 
 /** Bytes that every record starts with, at the start of a line. */
 export const recordStart = Buffer.from('From ');
 
 /**
- * Reads a record, from its `From ` to the empty line that ends it, and proves the message by its size and digest.
+ * Reads a record, from its `From ` to the empty line that ends it and whatever follows, and proves the message by its size and digest.
  * The chain is for those who know the record before it: see `nextChain`.
  * @throws BrokenRecord that says what is wrong
  */
@@ -106,16 +109,16 @@ export function decode(bytes: Buffer): Record {
   const head = bytes.subarray(0, chainAt);
   const match = headPattern.exec(head.toString('latin1'));
   if (!match) throw new BrokenRecord('its header block is not as Seawall writes it');
-  const [, sequenceText, ticket = '', received = '', batchText, id = '', envelope = '', client = '', sizeText] = match;
-  const sha256 = match[9] ?? '';
+  const [, sequenceText, ticket = '', received = '', batchText, id = '', envelope = '', client = ''] = match;
+  const [stored, size, sha256 = ''] = [Number(match[8]), Number(match[9]), match[10]];
   const chainEnd = bytes.indexOf(0x0a, chainAt);
-  const chain = bytes.toString('latin1', chainAt + chainHeader.length, Math.max(chainEnd, chainAt));
-  if (!/^[0-9a-f]{64}$/.test(chain)) throw new BrokenRecord('its chain hash is cut off');
-  if (bytes.at(-1) !== 0x0a) throw new BrokenRecord('it is cut off');
-  const quoted = bytes.toString('latin1', chainEnd + 1, bytes.length - 1);
+  const end = chainEnd + 1 + stored;
+  if (chainEnd === -1 || bytes.length < end || bytes[end - 1] !== 0x0a) throw new BrokenRecord('it is cut off');
+  const chain = bytes.toString('latin1', chainAt + chainHeader.length, chainEnd);
+  if (!/^[0-9a-f]{64}$/.test(chain)) throw new BrokenRecord('its chain hash is damaged');
+  const quoted = bytes.toString('latin1', chainEnd + 1, end - 1);
   const lf = quoted.includes('From ') ? quoted.replace(/(^|\n)>(>*From )/g, '$1$2') : quoted;
   const text = lf.replaceAll('\n', '\r\n');
-  const size = Number(sizeText);
   // A message without an end of line got one for the mailbox's sake.
   const completed = text.length === size + 2 && text.endsWith('\r\n');
   if (!completed && !(text.length === size && (size === 0 || text.endsWith('\r\n')))) {
@@ -132,5 +135,5 @@ export function decode(bytes: Buffer): Record {
     throw new BrokenRecord('its id, envelope or client is not JSON');
   }
   const receivedAt = Date.parse(received);
-  return { request: { ...parsed, receivedAt, sequence, ticket, size, sha256, chain, message }, batch: Number(batchText), head };
+  return { request: { ...parsed, receivedAt, sequence, ticket, size, sha256, chain, message }, batch: Number(batchText), head, length: end };
 }

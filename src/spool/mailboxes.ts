@@ -72,6 +72,7 @@ class MailboxWriter implements RequestWriter {
   #lastSequence: number;
   #lastChain: string;
   #stopped: Error | undefined;
+  #closing: Promise<void> | undefined;
   readonly #lost = deferred<Error>();
 
   constructor(
@@ -93,7 +94,6 @@ class MailboxWriter implements RequestWriter {
     this.#mailbox = mailbox;
     this.#publisher = publisher;
     void held.lost.then((reason) => this.#stop(reason));
-    void publisher.failed.then((reason) => this.#stop(reason));
   }
 
   get lost(): Promise<Error> {
@@ -148,7 +148,7 @@ class MailboxWriter implements RequestWriter {
     mailbox.offsets.push(...offsets);
     this.#lastChain = chain;
     this.#lastSequence += offsets.length;
-    this.#publisher.publish({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size });
+    await this.#publisher.publish({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size });
     return offsets.length;
   }
 
@@ -174,8 +174,13 @@ class MailboxWriter implements RequestWriter {
     return this.#stopped;
   }
 
-  /** Seals the newest mailbox and gives the claim back. After an error it only lets go. */
-  async close(): Promise<void> {
+  /** Seals the newest mailbox, or removes it when nothing came, and gives the claim back. After an error it only lets go. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (this.#stopped) {
       await this.#mailbox.file.close();
       await this.#claim.release();
@@ -183,6 +188,7 @@ class MailboxWriter implements RequestWriter {
     }
     this.#stopped = new Error('the log is closed');
     await seal(this.#runtime.disk, this.#folder, this.#mailbox);
+    if (this.#mailbox.size === 0) await this.#runtime.disk.remove(join(this.#folder, mailboxName(this.#mailbox.first)));
     await this.#publisher.close();
     await this.#claim.release();
   }

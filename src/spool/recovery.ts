@@ -57,7 +57,8 @@ async function scan(file: DiskFile, size: number, first: number, chainBefore: st
       found.lastSequence = record.request.sequence;
       found.lastChain = record.request.chain;
       found.offsets.push(offset);
-      found.end = offset + bytes.length;
+      found.end = offset + record.length;
+      if (record.length < bytes.length) return { ...found, broken: { offset: found.end, why: 'it has no beginning' } };
     } catch (error) {
       if (!(error instanceof BrokenRecord)) throw error;
       return { ...found, broken: { offset, why: error.message } };

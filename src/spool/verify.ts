@@ -63,9 +63,10 @@ export async function verifyLog(disk: Disk, spool: string, progress: Progress = 
       if (end < size) notes.push(`${name}: ${size - end} bytes behind the durable position, of a write that is not finished`);
       for await (const { offset, bytes } of rawRecords(file, 0, end)) {
         try {
-          const { request, head } = decode(bytes);
+          const { request, head, length } = decode(bytes);
           if (request.sequence !== expected) problem(`${name}: byte ${offset}: request ${request.sequence} stands where ${expected} belongs`);
           else if (nextChain(chain, head) !== request.chain) problem(`${name}: byte ${offset}: the chain breaks at request ${expected}`);
+          if (length < bytes.length) problem(`${name}: byte ${offset + length}: ${bytes.length - length} bytes that belong to no request`);
           expected = request.sequence + 1;
           chain = request.chain;
           requests++;
