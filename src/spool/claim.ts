@@ -18,7 +18,7 @@ export interface Claim {
   readonly lost: Promise<Error>;
   /** Looks at the disk now. @throws FencedError when somebody else has taken over */
   check(): void;
-  /** Gives the claim back; does nothing when it is lost already, because the lock is then somebody else's. */
+  /** Gives the claim back; does nothing when it is given back or lost already, because the lock is then somebody else's. */
   release(): Promise<void>;
 }
 
@@ -130,7 +130,9 @@ export async function claim(runtime: Runtime, locks: Locks, folder: string, role
         }
       },
       async release() {
-        if (!doubted) await lock.release();
+        if (doubted) return;
+        doubted = true;
+        await lock.release();
       },
     };
   } catch (error) {
