@@ -1,0 +1,62 @@
+// The deliver stage: the registry's SOAP client pulls requests here, first in first out, and confirms them.
+// Takes the log's reader and a journal, gives a Stage; fails to start when the journal or the port cannot be had, and
+// resolves `failed` when the journal can no longer be written. Owns the journal and the socket; the reader is the caller's.
+
+import type { Config } from '../config.ts';
+import type { Logger } from '../logger.ts';
+import type { OpenJournal } from '../ports/journal.ts';
+import type { RequestReader } from '../ports/request-log.ts';
+import type { Runtime } from '../ports/runtime.ts';
+import type { Stage } from '../ports/stage.ts';
+import { Endpoint } from './endpoint.ts';
+import { FrontDesk } from './front-desk.ts';
+import { LeaseDesk } from './lease-desk.ts';
+import { Ledger } from './ledger.ts';
+import { SoapDispatch } from './soap-dispatch.ts';
+
+/**
+ * Starts the stage: journal, desks, then the socket.
+ * @param parts `acksPending` counts acknowledgements that have not been sent, for Status
+ * @throws what opening the journal or the socket throws
+ */
+export async function startDeliver(parts: {
+  config: Config;
+  runtime: Runtime;
+  reader: RequestReader;
+  openJournal: OpenJournal;
+  log: Logger;
+  version: string;
+  acksPending: () => Promise<number>;
+}): Promise<Stage> {
+  const { config, runtime, reader, log, version, acksPending } = parts;
+  const limits = config.soap;
+  const { clock } = runtime;
+  const ledger = await Ledger.open(parts.openJournal, runtime.ids);
+  const desk = new LeaseDesk({ limits, clock, reader, ledger, log });
+  const front = new FrontDesk({ limits, clock, reader, ledger, log, version, acksPending });
+  const dispatch = new SoapDispatch({
+    Hello: () => front.hello(),
+    Fetch: (input, caller) => desk.fetch(input, caller),
+    Confirm: (input) => desk.confirm(input),
+    Status: () => front.status(),
+  });
+  const endpoint = new Endpoint({ limits, dispatch, log });
+  const stop = async (): Promise<void> => {
+    const closed = endpoint.close();
+    front.stop();
+    await desk.stop();
+    await closed;
+    await ledger.close();
+  };
+  try {
+    await dispatch.start();
+    const address = await endpoint.listen();
+    log.info({ ...address, path: '/soap' }, 'SOAP endpoint listens');
+    return { address, failed: ledger.failed, stop };
+  } catch (error) {
+    front.stop();
+    await desk.stop();
+    await ledger.close();
+    throw error;
+  }
+}
