@@ -116,7 +116,8 @@ async function serve(config: Config, values: Options, stage: string | undefined)
   }
   const known = stages.find((each) => each === stage);
   if (!known) throw new UsageError(`There is no stage ${JSON.stringify(stage)}: the stages are ${stages.join(', ')}.`);
-  return runStage(known, config, await version());
+  // Whatever a library still holds open, a stage that has stopped is over.
+  return process.exit(await runStage(known, config, await version()));
 }
 
 function banner(config: Config, addresses: ReadonlyMap<string, { host: string; port: number }>): string {
