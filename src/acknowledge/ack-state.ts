@@ -1,0 +1,233 @@
+// What the acknowledgement journal says, replayed: which requests are settled and how, which wait for another try.
+// Takes events, gives answers and the fewest events that would rebuild it. Pure; applying an event twice changes nothing, so a
+// snapshot may hold what is appended behind it.
+// Bounded: a settled request costs nothing but its place in a range. Of failures for good the newest 10,000 keep code
+// and text, of the older ones only the range and the count are kept. Where skipped and failed requests are scattered
+// over more than 10,000 ranges, the oldest are forgotten too, and `stateOf` says `settled` about that part of the log.
+
+import type { JournalState } from '../ports/journal.ts';
+import { type Range, SequenceRanges } from './sequence-ranges.ts';
+
+const failuresKept = 10_000;
+const rangesKept = 10_000;
+/** Ranges in one event of a snapshot, so that no line of a journal grows long. */
+const rangesInEvent = 500;
+
+/** How requests end. */
+export type Ending = 'sent' | 'skipped' | 'failed';
+
+/** An acknowledgement that waits for its next try. Times are milliseconds since 1970 UTC. */
+export interface Retry {
+  readonly sequence: number;
+  readonly attempts: number;
+  readonly nextAt: number;
+  /** The relay's last reply code, 0 when there was none. */
+  readonly code: number;
+  readonly text: string;
+}
+
+/** An acknowledgement that will not be tried again. */
+export interface Failure {
+  readonly sequence: number;
+  readonly at: number;
+  readonly code: number;
+  readonly text: string;
+}
+
+export type AckEvent =
+  /** The log that this journal belongs to. */
+  | { readonly type: 'log'; readonly id: string }
+  /** Settled by a sent acknowledgement, or because none is due. */
+  | { readonly type: 'sent' | 'skipped'; readonly ranges: readonly Range[] }
+  | ({ readonly type: 'failed' } & Failure)
+  | ({ readonly type: 'retry' } & Retry)
+  /** Begins a snapshot: everything before it is forgotten. The next two and `retry` follow it. */
+  | {
+      readonly type: 'base';
+      readonly settledThrough: number;
+      readonly counts: Readonly<Record<Ending, number>>;
+      readonly forgottenThrough: number;
+    }
+  | { readonly type: 'kept'; readonly set: 'above' | 'skipped' | 'failed'; readonly ranges: readonly Range[] }
+  | ({ readonly type: 'failure' } & Failure);
+
+/** What `seawall list` says about a request's acknowledgement. */
+export type AckStateName =
+  | 'waiting'
+  | 'retrying'
+  | 'acknowledged'
+  | 'not acknowledged (automatic mail)'
+  | 'failed'
+  /** Settled so long ago, among so many skipped and failed ones, that how is no longer kept. */
+  | 'settled';
+
+export class AckState implements JournalState<AckEvent> {
+  #logId: string | undefined;
+  #settledThrough = 0;
+  #forgottenThrough = 0;
+  #counts: Record<Ending, number> = { sent: 0, skipped: 0, failed: 0 };
+  /** Settled out of order: never next to settledThrough. As many ranges as there are unsettled requests below them. */
+  readonly #above = new SequenceRanges();
+  readonly #skipped = new SequenceRanges();
+  readonly #failed = new SequenceRanges();
+  readonly #failures = new Map<number, Failure>();
+  readonly #retries = new Map<number, Retry>();
+
+  /** The log that the journal belongs to; undefined before the first event. */
+  get logId(): string | undefined {
+    return this.#logId;
+  }
+
+  /** Every request up to this sequence is settled. */
+  get settledThrough(): number {
+    return this.#settledThrough;
+  }
+
+  /** The highest sequence that is settled or has been tried. */
+  get seenThrough(): number {
+    let highest = this.#above.ranges.at(-1)?.[1] ?? this.#settledThrough;
+    for (const sequence of this.#retries.keys()) highest = Math.max(highest, sequence);
+    return highest;
+  }
+
+  /** How many requests ended how, over the whole life of the log. */
+  get counts(): Readonly<Record<Ending, number>> {
+    return this.#counts;
+  }
+
+  /** Those that wait for another try. */
+  get pending(): readonly Retry[] {
+    return [...this.#retries.values()];
+  }
+
+  get pendingCount(): number {
+    return this.#retries.size;
+  }
+
+  /** The newest failures for good, oldest first. */
+  get failures(): readonly Failure[] {
+    return [...this.#failures.values()];
+  }
+
+  retryOf(sequence: number): Retry | undefined {
+    return this.#retries.get(sequence);
+  }
+
+  failureOf(sequence: number): Failure | undefined {
+    return this.#failures.get(sequence);
+  }
+
+  isSettled(sequence: number): boolean {
+    return sequence <= this.#settledThrough || this.#above.has(sequence);
+  }
+
+  /** The highest sequence such that all from `after` up to it are settled: where a reader goes on. */
+  settledFrom(after: number): number {
+    const from = Math.max(after, this.#settledThrough);
+    return this.#above.endOf(from + 1) ?? from;
+  }
+
+  stateOf(sequence: number): AckStateName {
+    if (this.#retries.has(sequence)) return 'retrying';
+    if (!this.isSettled(sequence)) return 'waiting';
+    if (this.#failed.has(sequence)) return 'failed';
+    if (this.#skipped.has(sequence)) return 'not acknowledged (automatic mail)';
+    return sequence <= this.#forgottenThrough ? 'settled' : 'acknowledged';
+  }
+
+  apply(event: AckEvent): void {
+    switch (event.type) {
+      case 'log':
+        this.#logId = event.id;
+        return;
+      case 'sent':
+      case 'skipped':
+        for (const [from, to] of event.ranges) {
+          for (let sequence = from; sequence <= to; sequence++) this.#settle(sequence, event.type);
+        }
+        return;
+      case 'failed':
+        if (this.#settle(event.sequence, 'failed')) this.#keepFailure(event);
+        return;
+      case 'retry':
+        if (!this.isSettled(event.sequence)) this.#retries.set(event.sequence, withoutType(event));
+        return;
+      case 'base':
+        this.#restart(event);
+        return;
+      case 'kept':
+        for (const [from, to] of event.ranges) this.#setOf(event.set).add(from, to);
+        return;
+      case 'failure':
+        this.#keepFailure(event);
+        return;
+    }
+  }
+
+  snapshot(): AckEvent[] {
+    const events: AckEvent[] = [
+      {
+        type: 'base',
+        settledThrough: this.#settledThrough,
+        counts: { ...this.#counts },
+        forgottenThrough: this.#forgottenThrough,
+      },
+    ];
+    if (this.#logId !== undefined) events.push({ type: 'log', id: this.#logId });
+    for (const set of ['above', 'skipped', 'failed'] as const) {
+      const { ranges } = this.#setOf(set);
+      for (let start = 0; start < ranges.length; start += rangesInEvent) {
+        const some = ranges.slice(start, start + rangesInEvent).map(([from, to]): Range => [from, to]);
+        events.push({ type: 'kept', set, ranges: some });
+      }
+    }
+    for (const failure of this.#failures.values()) events.push({ type: 'failure', ...failure });
+    for (const retry of this.#retries.values()) events.push({ type: 'retry', ...retry });
+    return events;
+  }
+
+  #setOf(set: 'above' | 'skipped' | 'failed'): SequenceRanges {
+    return set === 'above' ? this.#above : set === 'skipped' ? this.#skipped : this.#failed;
+  }
+
+  /** Settles one request; false when it was settled before. */
+  #settle(sequence: number, how: Ending): boolean {
+    if (this.isSettled(sequence)) return false;
+    this.#retries.delete(sequence);
+    this.#counts[how]++;
+    if (how !== 'sent') {
+      const set = this.#setOf(how);
+      set.add(sequence);
+      this.#forgottenThrough = Math.max(this.#forgottenThrough, set.forgetOldest(rangesKept));
+    }
+    if (sequence !== this.#settledThrough + 1) {
+      this.#above.add(sequence);
+      return true;
+    }
+    this.#settledThrough = sequence;
+    if (this.#above.ranges[0]?.[0] === sequence + 1) this.#settledThrough = this.#above.shift()?.[1] ?? sequence;
+    return true;
+  }
+
+  #keepFailure(failure: Failure): void {
+    const { sequence, at, code, text } = failure;
+    this.#failures.set(sequence, { sequence, at, code, text });
+    for (const oldest of this.#failures.keys()) {
+      if (this.#failures.size <= failuresKept) break;
+      this.#failures.delete(oldest);
+    }
+  }
+
+  #restart(base: Extract<AckEvent, { type: 'base' }>): void {
+    this.#settledThrough = base.settledThrough;
+    this.#forgottenThrough = base.forgottenThrough;
+    this.#counts = { ...base.counts };
+    for (const set of [this.#above, this.#skipped, this.#failed]) set.clear();
+    this.#failures.clear();
+    this.#retries.clear();
+  }
+}
+
+function withoutType({ sequence, attempts, nextAt, code, text }: Retry): Retry {
+  return { sequence, attempts, nextAt, code, text };
+}

@@ -1,0 +1,141 @@
+// The acknowledge stage: follows the log and sends every registrar an acknowledgement of every request.
+//
+//   log ─▶ backlog ─▶ acknowledger: automatic? read, understand, compose ─▶ relays ─▶ smtp relay | .eml folder
+//             ▲                                                                │
+//             └──────────────── state ◀── journal ◀── recorder ◀───────────────┘  what became of it
+//
+// Takes the log's reader and the journal `acknowledge`, gives a running stage. Fails (`failed`) when the journal cannot
+// be written or is lost, when the log is damaged, and when the journal belongs to another log. Whatever a mail contains,
+// and whatever a relay does, is not a failure. Owns the journal and the relays; the reader belongs to the caller.
+
+import type { Config } from '../config.ts';
+import { DamagedLogError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { OpenJournal } from '../ports/journal.ts';
+import type { RequestReader } from '../ports/request-log.ts';
+import type { Runtime } from '../ports/runtime.ts';
+import type { Stage } from '../ports/stage.ts';
+import { type AckEvent, AckState } from './ack-state.ts';
+import { Acknowledger } from './acknowledger.ts';
+import { Backlog } from './backlog.ts';
+import { composer } from './compose.ts';
+import { emlFolder } from './eml-folder.ts';
+import { Recorder } from './recorder.ts';
+import { Relays } from './relays.ts';
+import { smtpRelay } from './smtp-relay.ts';
+import { loadTemplates } from './templates.ts';
+
+/** Name of the journal, for those who replay it. */
+export const ackJournalName = 'acknowledge';
+
+/**
+ * Starts the stage.
+ * @throws ConfigError when a template, a relay address or ack.from cannot be used, before anything is opened
+ * @throws DamagedLogError when the journal belongs to another log
+ * @throws whatever opening the journal throws
+ */
+export async function startAcknowledge(parts: {
+  config: Config;
+  runtime: Runtime;
+  reader: RequestReader;
+  openJournal: OpenJournal;
+  log: Logger;
+}): Promise<Stage> {
+  const { config, runtime, reader, openJournal, log } = parts;
+  const { clock, disk } = runtime;
+  const { ack } = config;
+
+  const render = await loadTemplates(disk, config.templates.dir, ack.language);
+  const compose = composer({ from: ack.from, name: ack.name, language: ack.language, render });
+  const relayOptions = { clock, name: ack.name, connections: ack.connections, sendMs: ack.send_seconds * 1000 };
+  const carriers =
+    ack.relays.length > 0
+      ? ack.relays.map((address) => smtpRelay(address, relayOptions))
+      : [emlFolder(disk, config.spool.dir)];
+  const pause = { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 };
+  const relays = new Relays({ carriers, clock, log, pause });
+
+  const state = new AckState();
+  const journal = await openJournal<AckEvent>(ackJournalName, state);
+  const { promise: failed, resolve: sayFailed } = makePromise<Error>();
+  let ended = false;
+
+  /** The journal is in doubt, or the log is: nothing more is sent, nothing more is written. */
+  const fail = (error: Error): void => {
+    if (ended) {
+      log.warn({ reason: error.message }, 'trouble while ending: what was sent last may be sent again');
+      return;
+    }
+    ended = true;
+    recorder.abandon();
+    acknowledger.cutOff();
+    void backlog.stop();
+    log.error({ reason: error.message }, 'acknowledging has to end');
+    sayFailed(error);
+  };
+  const recorder = new Recorder({
+    journal,
+    clock,
+    written: (sequences) => backlog.written(sequences),
+    failed: fail,
+  });
+  const backlog = new Backlog({
+    reader,
+    state,
+    clock,
+    limit: ack.waiting_count,
+    identify: () => identify(reader, state, recorder),
+    failed: fail,
+  });
+  const settings = {
+    parseBytes: ack.parse_bytes,
+    retryMs: pause.firstMs,
+    retryMsMax: pause.maxMs,
+    giveUpMs: ack.give_up_seconds * 1000,
+  };
+  const acknowledger = new Acknowledger({ backlog, recorder, relays, state, compose, clock, log, settings });
+
+  try {
+    await identify(reader, state, recorder);
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+  void journal.lost.then((error) => (ended ? undefined : fail(error)));
+  backlog.start();
+  acknowledger.start(fail);
+  const { settledThrough, pendingCount: retrying } = state;
+  log.info({ settledThrough, retrying, relays: carriers.map(({ name }) => name) }, 'acknowledging');
+
+  return {
+    failed,
+    async stop() {
+      ended = true;
+      // Half of what the supervisor allows; the rest is for the journal. What is cut off is sent again, the same.
+      const timer = clock.after(config.serve.stop_seconds * 500, () => acknowledger.cutOff());
+      await Promise.all([backlog.stop(), acknowledger.stop()]);
+      timer.cancel();
+      relays.close();
+      await recorder.close();
+    },
+  };
+}
+
+/** A journal speaks of one log: with another one it would take its first requests for acknowledged. */
+async function identify(reader: RequestReader, state: AckState, recorder: Recorder): Promise<void> {
+  const id = await reader.logId();
+  if (id === undefined || id === state.logId) return;
+  if (state.logId !== undefined) {
+    throw new DamagedLogError(
+      `The journal ${ackJournalName} belongs to the log ${state.logId}, but this log is ${id}. ` +
+        'Move the journal away to acknowledge this log from its beginning, or bring its own log back.',
+    );
+  }
+  await recorder.writeAlone({ type: 'log', id });
+}
+
+function makePromise<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve = (_value: T): void => undefined;
+  const promise = new Promise<T>((settle) => (resolve = settle));
+  return { promise, resolve };
+}

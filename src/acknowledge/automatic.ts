@@ -1,0 +1,47 @@
+// Whether a mail is automatic, so that nothing answers it by mail (RFC 3834). Takes the envelope sender and the raw
+// header fields, gives the reason in a few words or undefined. Pure, never throws. The request itself is kept all the
+// same: this decides about the acknowledgement only.
+
+import type { Fields } from './mail-piece.ts';
+
+/**
+ * Senders that are programs (RFC 3834 section 2). `-request` is left out: registrars do have mailboxes of that name, and
+ * a list manager that answered us would do so from the null sender or with a mark that is recognised here.
+ */
+const programs =
+  /^(?:mailer-?daemon|postmaster|listserv|majordomo|owner-.*|.*-owner|.*-bounces?|bounces?[-+=].*|bounces?)$/;
+
+/** Marks of vacation programs from before Auto-Submitted. */
+const oldMarks = ['x-autoreply', 'x-autorespond', 'x-auto-reply'];
+
+/** Why a mail must not be acknowledged by mail, or undefined when it may be. */
+export function automaticReason(envelopeFrom: string, fields: Fields): string | undefined {
+  if (envelopeFrom.trim() === '') return 'null sender';
+  const local = envelopeFrom
+    .slice(0, envelopeFrom.lastIndexOf('@') >= 0 ? envelopeFrom.lastIndexOf('@') : undefined)
+    .toLowerCase();
+  if (programs.test(local)) return 'sender is a mail program';
+  for (const value of fields.get('auto-submitted') ?? []) {
+    if (wordOf(value) !== 'no') return 'Auto-Submitted';
+  }
+  for (const value of fields.get('precedence') ?? []) {
+    if (['bulk', 'junk', 'list'].includes(wordOf(value))) return 'Precedence';
+  }
+  for (const name of fields.keys()) {
+    if (name.startsWith('list-')) return 'List header';
+    if (oldMarks.includes(name)) return 'autoresponder mark';
+  }
+  const type = fields.get('content-type')?.[0] ?? '';
+  return wordOf(type) === 'multipart/report' ? 'delivery report' : undefined;
+}
+
+/** The value without parameters and comments: `auto-replied; owner-email=…` is auto-replied. */
+function wordOf(value: string): string {
+  return value
+    .slice(0, 200)
+    .replace(/\([^)]*\)/g, '')
+    .split(';', 1)
+    .join('')
+    .trim()
+    .toLowerCase();
+}

@@ -1,0 +1,39 @@
+// What carries acknowledgements out of the house: a relay, or a folder. The words that senders and carriers share.
+
+/** A finished acknowledgement. The same request always gives the same bytes. */
+export interface Outgoing {
+  readonly sequence: number;
+  readonly ticket: string;
+  /** The one recipient: an address as in an SMTP envelope, without angle brackets. */
+  readonly to: string;
+  /** The whole message: ASCII (or UTF-8 where the address needs it), CRLF line ends. */
+  readonly bytes: Buffer;
+}
+
+/** What became of one attempt. `code` is the reply code, 0 where there was none; `text` is clean and short. */
+export interface Outcome {
+  readonly kind:
+    /** Accepted. */
+    | 'sent'
+    /** This mail not now (4xx): it has a next try of its own. */
+    | 'later'
+    /** This mail never (5xx). */
+    | 'refused'
+    /** The carrier itself is in trouble: no connection, 421, no answer in time, no right to send. */
+    | 'unreachable';
+  readonly code: number;
+  readonly text: string;
+  /** Who said so, without credentials. */
+  readonly carrier: string;
+}
+
+export interface Carrier {
+  /** Name for logs: host and port, never a password. */
+  readonly name: string;
+  /** How many sends may be under way at once. */
+  readonly parallel: number;
+  /** Never rejects. After `close` everything is `unreachable`. */
+  send(mail: Outgoing): Promise<Outcome>;
+  /** Ends the connections; a send that is still under way is cut off and its outcome is unknown. */
+  close(): void;
+}

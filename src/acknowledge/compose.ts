@@ -1,0 +1,112 @@
+// Makes the acknowledgement of one request: a whole mail, ready to be sent. Takes the request, what was understood of it
+// and its raw header fields, gives bytes. Everything in it is derived from the request (Date from the time of receipt,
+// Message-ID and boundary from the ticket), so a repeat after a crash is the same message, byte for byte. Pure.
+
+import { ConfigError } from '../errors.ts';
+import type { StoredRequest } from '../model/request.ts';
+import type { Outgoing } from './carrier.ts';
+import { type Fields, messageIdOf, referencesOf } from './mail-piece.ts';
+import { headerDate, headerText, textPart } from './mime.ts';
+import { cleanLine } from './clean.ts';
+import type { Render } from './templates.ts';
+import type { Understanding } from './understand.ts';
+
+/** Makes acknowledgements; undefined when the sender's address is none that can be written to. */
+export type Compose = (request: StoredRequest, understood: Understanding, fields: Fields) => Outgoing | undefined;
+
+/**
+ * The composer for one sender and language.
+ * @param options `from` as in a From header; `name` for the right side of Message-IDs
+ * @throws ConfigError when `from` holds no usable address
+ */
+export function composer(options: { from: string; name: string; language: string; render: Render }): Compose {
+  const from = fromHeader(options.from);
+  const day = new Intl.DateTimeFormat(options.language, { dateStyle: 'full', timeZone: 'UTC' });
+
+  return (request, understood, fields) => {
+    const { ticket, sequence } = request;
+    const to = request.envelope.from;
+    if (!isWritable(to)) return undefined;
+    const receivedAt = new Date(request.receivedAt).toISOString();
+    const facts = factsOf(request, receivedAt);
+    const rendered = options.render({
+      block: [...facts, ...readFacts(understood)].map((fact) => fact.join(': ')).join('\n'),
+      ticket,
+      sequence,
+      receivedAt,
+      receivedOn: `${day.format(request.receivedAt)}, ${receivedAt.slice(11, 23)} UTC`,
+      size: request.size,
+      sha256: request.sha256,
+      subject: understood.subject,
+      reference: understood.reference,
+      operation: understood.operation,
+      names: understood.names,
+      moreNames: understood.moreNames,
+    });
+    const boundary = `=_${ticket.replace('*', '+')}`;
+    const headers = [
+      ['Date', headerDate(request.receivedAt)],
+      ['From', from],
+      ['To', `<${to}>`],
+      ['Subject', headerText(cleanLine(rendered.subject, 250))],
+      // The time keeps apart two logs that begin with the same tickets: a rehearsal and the day.
+      ['Message-ID', `<${ticket}.${request.receivedAt}@${options.name}>`],
+      ...threadOf(fields),
+      ['Auto-Submitted', 'auto-replied'],
+      ['X-Auto-Response-Suppress', 'All'],
+      ...facts,
+      ['MIME-Version', '1.0'],
+      ['Content-Type', `multipart/alternative; boundary="${boundary}"`],
+    ];
+    const text =
+      headers.map(([name, value]) => `${name}: ${value}\r\n`).join('') +
+      `\r\n--${boundary}\r\n${textPart('plain', rendered.text, boundary)}` +
+      `--${boundary}\r\n${textPart('html', rendered.html, boundary)}--${boundary}--\r\n`;
+    return { sequence, ticket, to, bytes: Buffer.from(text) };
+  };
+}
+
+/** The block that programs read, also as header fields. Stable: fields are added at the end, none changes its meaning. */
+function factsOf(request: StoredRequest, receivedAt: string): [string, string][] {
+  return [
+    ['Seawall-Status', 'received'],
+    ['Seawall-Ticket', request.ticket],
+    ['Seawall-Sequence', String(request.sequence)],
+    ['Seawall-Received', receivedAt],
+    ['Seawall-Size', String(request.size)],
+    ['Seawall-SHA256', request.sha256],
+  ];
+}
+
+/** The part of the block that comes out of the mail; in the text only. */
+function readFacts({ reference, names }: Understanding): [string, string][] {
+  const facts = names.map((name): [string, string] => ['Seawall-Name', name]);
+  return reference === undefined ? facts : [['Seawall-Reference', reference], ...facts];
+}
+
+/** In-Reply-To and References (RFC 5322 section 3.6.4), when the request has a Message-ID that can be repeated. */
+function threadOf(fields: Fields): [string, string][] {
+  const id = messageIdOf(fields);
+  if (id === undefined) return [];
+  return [
+    ['In-Reply-To', id],
+    ['References', [...referencesOf(fields), id].join('\r\n ')],
+  ];
+}
+
+/** Whether an envelope sender can stand in a To header and in RCPT: one @, nothing that ends a line or the brackets. */
+function isWritable(address: string): boolean {
+  return address.length <= 320 && /^[^\p{Cc}\p{Z}<>]+@[^\p{Cc}\p{Z}<>@]+$/u.test(address);
+}
+
+function fromHeader(from: string): string {
+  const [, name = '', bracketed] = /^\s*(?:(.*?)\s*<([^<>]*)>|.*)\s*$/su.exec(from) ?? [];
+  const address = (bracketed ?? from).trim();
+  if (!isWritable(address)) {
+    throw new ConfigError('ack.from wants a mail address, as in: Registry <registry@example.org>.');
+  }
+  const shown = cleanLine(name.replace(/^"(.*)"$/, '$1'), 100);
+  if (shown === '') return `<${address}>`;
+  const plain = /^[ -~]*$/.test(shown);
+  return `${plain ? `"${shown.replace(/["\\]/g, '')}"` : headerText(shown)} <${address}>`;
+}

@@ -1,0 +1,195 @@
+// What an acknowledgement looks like on the wire, read back by a mail parser.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { simpleParser } from 'mailparser';
+import { composer } from '../src/acknowledge/compose.ts';
+import { fieldsOf } from '../src/acknowledge/mail-piece.ts';
+import { headerText, textPart } from '../src/acknowledge/mime.ts';
+import { readMail } from '../src/acknowledge/read-mail.ts';
+import { loadTemplates } from '../src/acknowledge/templates.ts';
+import { notUnderstood, understand } from '../src/acknowledge/understand.ts';
+import type { StoredRequest } from '../src/model/request.ts';
+import { nodeRuntime } from '../src/ports/node-runtime.ts';
+import { sample, templates } from './support/acknowledging.ts';
+import { MemoryLog, request } from './support/memory.ts';
+
+const clock = nodeRuntime.clock;
+
+function stored(message: Buffer | string, from = 'ops@registres.example'): StoredRequest {
+  const log = new MemoryLog();
+  log.add(request(message, { envelope: { from, to: ['domain@registry.example'] } }));
+  return log.stored[0]!;
+}
+
+/** The acknowledgement of a request, as bytes. */
+async function acknowledge(
+  kept: StoredRequest,
+  language = 'en',
+  from = 'Régie <seawall@registry.example>',
+): Promise<Buffer> {
+  const render = await loadTemplates(nodeRuntime.disk, templates, language);
+  const compose = composer({ from, name: 'ack.registry.example', language, render });
+  const readable = await readMail(kept.message, clock);
+  const mail = compose(kept, readable ? understand(readable) : notUnderstood, fieldsOf(kept.message));
+  assert.ok(mail);
+  return mail.bytes;
+}
+
+test('an acknowledgement says what was received, when, and where it stands', async () => {
+  const kept = stored(await sample('afnic-create'));
+  const mail = await simpleParser(await acknowledge(kept));
+  assert.equal(mail.subject, `Received, not registered: ${kept.ticket} [TRID-20040511-0001]`);
+  assert.equal(mail.from?.text, '"Régie" <seawall@registry.example>');
+  assert.equal(mail.inReplyTo, '<20040511070000.1A2B@registres.example>');
+  assert.deepEqual([mail.references].flat(), ['<20040511070000.1A2B@registres.example>']);
+  assert.equal(mail.headers.get('auto-submitted'), 'auto-replied');
+  assert.equal(mail.headers.get('seawall-ticket'), kept.ticket);
+  assert.equal(mail.headers.get('seawall-sha256'), kept.sha256);
+  assert.equal(mail.date?.getTime(), Date.UTC(2026, 10, 21, 9, 0, 0));
+  assert.match(
+    mail.messageId ?? '',
+    new RegExp(`^<${kept.ticket.replace('*', '\\*')}\\.\\d+@ack\\.registry\\.example>$`),
+  );
+  for (const body of [mail.text ?? '', String(mail.html)]) {
+    for (const fact of [
+      kept.ticket,
+      kept.sha256,
+      '2026-11-21T09:00:00.123Z',
+      'Saturday, November 21, 2026, 09:00:00.123 UTC',
+      `${kept.size} bytes`,
+      'boulangerie-dupre.fr',
+      'TRID-20040511-0001',
+      'REGSARL domain_create [TRID-20040511-0001]',
+    ]) {
+      assert.ok(body.includes(fact), `${fact} is missing in ${body}`);
+    }
+  }
+  assert.match(mail.text ?? '', /^Seawall-Status: received\nSeawall-Ticket: SW-000000001-\S\nSeawall-Sequence: 1\n/);
+  assert.match(mail.text ?? '', /^Seawall-Reference: TRID-20040511-0001\nSeawall-Name: boulangerie-dupre\.fr\n/m);
+  assert.match(mail.text ?? '', /RECEIVED DOES NOT MEAN REGISTERED/);
+});
+
+test('three requests in one mail have one place and three names', async () => {
+  const mail = await simpleParser(await acknowledge(stored(await sample('automaton-three-requests'))));
+  assert.deepEqual(mail.text?.match(/^Seawall-Name: .*$/gm), [
+    'Seawall-Name: heron.example',
+    'Seawall-Name: egret.example',
+    'Seawall-Name: bittern.example',
+  ]);
+});
+
+test('French reads as French, and accents survive', async () => {
+  const mail = await simpleParser(await acknowledge(stored(await sample('multipart-html')), 'fr'));
+  assert.match(mail.subject ?? '', /^Reçu, pas enregistré : SW-/);
+  assert.match(mail.text ?? '', /REÇU NE VEUT PAS DIRE ENREGISTRÉ/);
+  assert.match(mail.text ?? '', /samedi 21 novembre 2026, 09:00:00\.123 UTC/);
+  assert.match(mail.text ?? '', /^ {2}pluvier-doré\.fr$/m);
+  assert.match(mail.text ?? '', /Demande pour pluvier-doré\.fr/);
+});
+
+test('the same request gives the same bytes, another one does not', async () => {
+  const message = await sample('rri-create');
+  assert.deepEqual(await acknowledge(stored(message)), await acknowledge(stored(message)));
+  assert.notDeepEqual(await acknowledge(stored(message)), await acknowledge(stored(await sample('internic-new'))));
+});
+
+test('a password in a request never reaches its acknowledgement', async () => {
+  for (const name of ['afnic-create', 'rpsl-object']) {
+    const bytes = await acknowledge(stored(await sample(name)));
+    const mail = await simpleParser(bytes);
+    assert.doesNotMatch(`${bytes.toString()}${mail.text}${String(mail.html)}`, /not-for-logs/);
+  }
+});
+
+test('a hostile subject stays text', async () => {
+  const mail = await simpleParser(await acknowledge(stored(await sample('hostile-subject'))));
+  assert.equal(mail.inReplyTo, undefined);
+  assert.ok(mail.text?.includes('Your subject: <![CDATA[</message></request>&amp;<fake/>]]>'));
+  assert.ok(mail.text?.includes('Your ref.:    ${jndi:ldap://x}'));
+  const html = String(mail.html);
+  assert.ok(html.includes('&lt;![CDATA[&lt;/message&gt;&lt;/request&gt;&amp;amp;&lt;fake/&gt;]]&gt;'));
+  assert.doesNotMatch(html, /<fake|<!\[CDATA/);
+});
+
+test('nothing in a mail adds a header or a part to its acknowledgement', async () => {
+  const evil = 'x\r\nBcc: victim@example.org\r\n\r\n--=_SW-000000001-+\r\nContent-Type: text/html';
+  const subject = `=?utf-8?B?${Buffer.from(evil).toString('base64')}?=`;
+  const kept = stored(
+    `Subject: ${subject}\r\nMessage-ID: <a@b>\r\n Bcc: y@z\r\nReferences: <ok@a>\r\n\r\n1e..: --=_SW-000000001-+\r\n2a..: a.fr\r\n`,
+  );
+  const bytes = await acknowledge(kept);
+  const mail = await simpleParser(bytes);
+  assert.equal(mail.bcc, undefined);
+  assert.equal(mail.attachments.length, 0);
+  assert.match(mail.text ?? '', /Nobody reads answers/);
+  assert.match(String(mail.html), /<\/html>/);
+  const header = bytes.toString().split('\r\n\r\n')[0] ?? '';
+  assert.doesNotMatch(header, /^(bcc|to: .*victim)/im);
+  assert.doesNotMatch(bytes.toString(), /(^|[^\r])\n|\r(?!\n)/, 'line ends are CRLF');
+});
+
+test('every line is short enough and ASCII, whatever is quoted', async () => {
+  const subject = Buffer.from(`${'ünïcödé '.repeat(40)}${'x'.repeat(300)}`).toString('base64');
+  const references = Array.from({ length: 40 }, (_, each) => `<${'r'.repeat(150)}${each}@a.example>`).join(' ');
+  for (const language of ['en', 'fr']) {
+    const kept = stored(
+      Buffer.from(
+        `Subject: =?utf-8?B?${subject}?=\r\nMessage-ID: <m@a>\r\nReferences: ${references}\r\n\r\n2a..: ü.example`,
+      ),
+    );
+    const bytes = await acknowledge(kept, language);
+    for (const line of bytes.toString('latin1').split('\r\n')) {
+      assert.match(line, /^[\t -~]{0,998}$/);
+    }
+    const mail = await simpleParser(bytes);
+    assert.equal([mail.references].flat().length, 21);
+    assert.match(mail.text ?? '', /^Seawall-Name: ü\.example$/m);
+  }
+});
+
+test('header text comes back as it was', async () => {
+  for (const text of [
+    'plain',
+    '=?utf-8?B?eA==?= looks encoded',
+    'é'.repeat(120),
+    '😀'.repeat(40),
+    `${'word '.repeat(60)}end`,
+    '',
+  ]) {
+    const mail = await simpleParser(`Subject: ${headerText(text)}\r\n\r\nx`);
+    assert.equal(mail.subject ?? '', text);
+  }
+});
+
+test('text parts come back as they were, encoded or not', async () => {
+  for (const text of [
+    'a\n.\n..\nFrom x',
+    'é=\n=20 \n',
+    '=é'.repeat(200),
+    'x'.repeat(2_000),
+    'tab\tand\u0001control',
+    'boundary-b',
+  ]) {
+    const mail = await simpleParser(textPart('plain', text, 'boundary-b'));
+    assert.equal(mail.text?.trimEnd(), text.trimEnd());
+  }
+});
+
+test('a sender address that cannot stand in a header gets no acknowledgement', async () => {
+  const render = await loadTemplates(nodeRuntime.disk, templates, 'en');
+  const compose = composer({ from: 'a@b', name: 'n', language: 'en', render });
+  const to = (from: string): unknown => compose(stored('x', from), notUnderstood, new Map())?.to;
+  for (const bad of ['a b@c', 'a@b\r\nBcc: x@y', 'no-at-sign', '<a@b>', `${'a'.repeat(400)}@b`])
+    assert.equal(to(bad), undefined);
+  for (const good of ['a+b@c.example', '"quoted"@c.example', 'a@[192.0.2.1]', 'jörg@müller.example'])
+    assert.equal(to(good), good);
+});
+
+test('ack.from is checked at start', async () => {
+  const render = await loadTemplates(nodeRuntime.disk, templates, 'en');
+  const make = (from: string): unknown => composer({ from, name: 'n', language: 'en', render });
+  assert.throws(() => make('Registry registry@'), { name: 'ConfigError', message: /ack\.from/ });
+  assert.throws(() => make('R <a@b>\r\nBcc: c@d'), { name: 'ConfigError' });
+  make('registry@example.org');
+});
