@@ -49,6 +49,11 @@ function quantile(sorted: readonly number[], q: number): string {
   return value === undefined ? '-' : `${value.toFixed(1)} ms`;
 }
 
+function row(name: string, count: number, inSeconds: number): string {
+  const rate = inSeconds > 0 ? `${(count / inSeconds).toFixed(0).padStart(9)}/s` : '';
+  return `  ${name.padEnd(14)}${String(count).padStart(9)}${rate}`;
+}
+
 /** What does not balance, in words; empty when all does. */
 function audit(acknowledged: ReadonlySet<string>): { lost: number; outOfOrder: number; problems: string[] } {
   const problems: string[] = [];
@@ -116,8 +121,6 @@ try {
   const accepted = notes.filter((note) => note.ticket !== undefined).length;
   const { lost, outOfOrder, problems } = audit(new Set(sink.taken.map((each) => each.ticket)));
   const latencies = notes.map((note) => note.latencyMs).toSorted((a, b) => a - b);
-  const row = (name: string, count: number, inSeconds: number): string =>
-    `  ${name.padEnd(14)}${String(count).padStart(9)}${inSeconds > 0 ? `${(count / inSeconds).toFixed(0).padStart(9)}/s` : ''}`;
   console.log(
     [
       '',

@@ -1,13 +1,13 @@
 // What a registration request is, before and after the log has given it its place. Plain data: no I/O, nothing of ours.
 
 /** The SMTP envelope (RFC 5321 section 2.3.1). An empty `from` is the null sender. */
-export interface Envelope {
+interface Envelope {
   readonly from: string;
   readonly to: readonly string[];
 }
 
 /** Who handed the request over, as the intake saw it. Written into the record as JSON: later fields are added, none change meaning. */
-export interface Client {
+interface Client {
   /** IP address. */
   readonly address: string;
   readonly port: number;

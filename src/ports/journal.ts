@@ -23,6 +23,3 @@ export interface JournalState<Event> {
 
 /** Opens the journal of a stage: replays every event into `state`, then takes new ones. Compacts itself through `snapshot`. */
 export type OpenJournal = <Event>(name: string, state: JournalState<Event>) => Promise<Journal<Event>>;
-
-/** Replays a journal into `state` without holding it, for those who only look. A missing journal replays nothing. */
-export type ReadJournal = <Event>(name: string, state: Pick<JournalState<Event>, 'apply'>) => Promise<void>;

@@ -41,7 +41,10 @@ async function readEpoch(runtime: Runtime, path: string): Promise<EpochFile | un
   try {
     return JSON.parse(text) as EpochFile;
   } catch (error) {
-    throw new Error(`${path} is not a readable epoch file (${messageOf(error)}). Nothing starts until a person has looked at it.`, { cause: error });
+    throw new Error(
+      `${path} is not a readable epoch file (${messageOf(error)}). Nothing starts until a person has looked at it.`,
+      { cause: error },
+    );
   }
 }
 

@@ -4,7 +4,7 @@
 // split without reading it from the beginning. Bytes that are not a record as we write it give a BrokenRecord.
 
 import { hash } from 'node:crypto';
-import type { Client, Envelope, NewRequest, StoredRequest } from '../model/request.ts';
+import type { NewRequest, StoredRequest } from '../model/request.ts';
 import { ticketOf } from '../model/ticket.ts';
 
 /** Why some bytes are not an intact record. The reader of a mailbox decides what that means. */
@@ -37,7 +37,10 @@ export function nextChain(previous: string, head: Buffer): string {
 
 /** JSON in ASCII on one line: an mbox header carries nothing else safely. */
 function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
@@ -128,12 +131,17 @@ export function decode(bytes: Buffer): Record {
   if (hash('sha256', message) !== sha256) throw new BrokenRecord('its message is not what its SHA-256 says');
   const sequence = Number(sequenceText);
   if (ticket !== ticketOf(sequence)) throw new BrokenRecord('its ticket does not belong to its sequence');
-  let parsed: { id: string; envelope: Envelope; client: Client };
+  let parsed: Pick<NewRequest, 'id' | 'envelope' | 'client'>;
   try {
     parsed = { id: JSON.parse(id), envelope: JSON.parse(envelope), client: JSON.parse(client) };
   } catch {
     throw new BrokenRecord('its id, envelope or client is not JSON');
   }
   const receivedAt = Date.parse(received);
-  return { request: { ...parsed, receivedAt, sequence, ticket, size, sha256, chain, message }, batch: Number(batchText), head, length: end };
+  return {
+    request: { ...parsed, receivedAt, sequence, ticket, size, sha256, chain, message },
+    batch: Number(batchText),
+    head,
+    length: end,
+  };
 }

@@ -19,7 +19,10 @@ export function indexName(first: number): string {
 /** First sequences of all mailboxes in a folder, ascending. */
 export async function listMailboxes(disk: Disk, folder: string): Promise<number[]> {
   const names = await disk.list(folder);
-  return names.flatMap((name) => namePattern.exec(name)?.[1] ?? []).map(Number).toSorted((a, b) => a - b);
+  return names
+    .flatMap((name) => namePattern.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((a, b) => a - b);
 }
 
 /** A piece of a mailbox from one record start to the next. */
@@ -34,7 +37,12 @@ const boundary = Buffer.concat([Buffer.from('\n'), recordStart]);
  * Splits [from, to) of a mailbox at record starts. The last piece is whatever is left, complete or not.
  * @param chunk bytes read at a time; grows for records that are larger
  */
-export async function* rawRecords(file: DiskFile, from: number, to: number, chunk = 1_048_576): AsyncGenerator<RawRecord> {
+export async function* rawRecords(
+  file: DiskFile,
+  from: number,
+  to: number,
+  chunk = 1_048_576,
+): AsyncGenerator<RawRecord> {
   let window: Buffer = Buffer.alloc(0);
   let offset = from;
   let position = from;

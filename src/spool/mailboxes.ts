@@ -131,7 +131,11 @@ class MailboxWriter implements RequestWriter {
     let end = mailbox.size;
     let chain = this.#lastChain;
     for (const request of requests) {
-      if (parts.length > 0 && (end >= this.#rotation.bytes || mailbox.offsets.length + offsets.length >= this.#rotation.count)) break;
+      if (
+        parts.length > 0 &&
+        (end >= this.#rotation.bytes || mailbox.offsets.length + offsets.length >= this.#rotation.count)
+      )
+        break;
       const record = encode(request, batch + offsets.length, batch, chain);
       chain = record.chain;
       offsets.push(end);
@@ -156,7 +160,9 @@ class MailboxWriter implements RequestWriter {
     const { size, begun, offsets } = this.#mailbox;
     if (offsets.length === 0) return false;
     const age = this.#runtime.clock.elapsed() - begun;
-    return size >= this.#rotation.bytes || offsets.length >= this.#rotation.count || age >= this.#rotation.seconds * 1000;
+    return (
+      size >= this.#rotation.bytes || offsets.length >= this.#rotation.count || age >= this.#rotation.seconds * 1000
+    );
   }
 
   async #rotate(): Promise<void> {

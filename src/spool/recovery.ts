@@ -79,7 +79,8 @@ async function endOfPrevious(disk: Disk, folder: string, previous: number, first
     }
     return request.chain;
   } catch (error) {
-    if (error instanceof BrokenRecord) throw new DamagedLogError(`${name}: the last record is damaged: ${error.message}.`);
+    if (error instanceof BrokenRecord)
+      throw new DamagedLogError(`${name}: the last record is damaged: ${error.message}.`);
     throw error;
   } finally {
     await file.close();
@@ -103,7 +104,8 @@ async function assertTorn(
       `${place}, ${what}, but everything up to ${durable.sequence} was once durable and may have been acknowledged.`,
     );
   }
-  if (sealed) throw new DamagedLogError(`${place}, is damaged (${found.broken?.why ?? ''}), in a mailbox that was finished.`);
+  if (sealed)
+    throw new DamagedLogError(`${place}, is damaged (${found.broken?.why ?? ''}), in a mailbox that was finished.`);
   for await (const { bytes } of rawRecords(file, found.end, size)) {
     try {
       const { request, batch } = decode(bytes);
@@ -123,7 +125,7 @@ async function copyDurably(disk: Disk, source: DiskFile, from: number, to: numbe
   const target = await disk.open(`${path}.new`, 'replace');
   try {
     const chunk = Buffer.allocUnsafe(Math.min(4_194_304, Math.max(to - from, 1)));
-    for (let position = from; position < to; ) {
+    for (let position = from; position < to;) {
       const got = await source.read(chunk.subarray(0, Math.min(chunk.length, to - position)), position);
       if (got === 0) throw new Error(`${path} became shorter while it was read`);
       await target.write(chunk.subarray(0, got), position - from);
@@ -159,7 +161,8 @@ export async function recover(
     }
     return { lastSequence: 0, lastChain: firstChain(logId), lastBatch: new Map() };
   }
-  if (firsts[0] !== 1) throw new DamagedLogError(`${folder} does not hold ${mailboxName(1)}: earlier mailboxes are missing.`);
+  if (firsts[0] !== 1)
+    throw new DamagedLogError(`${folder} does not hold ${mailboxName(1)}: earlier mailboxes are missing.`);
   const previous = firsts.at(-2);
   const chainBefore = previous === undefined ? firstChain(logId) : await endOfPrevious(disk, folder, previous, first);
   const name = mailboxName(first);

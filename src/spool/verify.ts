@@ -28,12 +28,17 @@ export type Progress = (bytesDone: number, bytesInAll: number) => void;
 const problemsListed = 50;
 
 /** Verifies the log in `spool`. */
-export async function verifyLog(disk: Disk, spool: string, progress: Progress = () => undefined): Promise<VerifyReport> {
+export async function verifyLog(
+  disk: Disk,
+  spool: string,
+  progress: Progress = () => undefined,
+): Promise<VerifyReport> {
   const folder = mailboxFolder(spool);
   const durable = readDurable(disk, spool);
   const logId = await readLogId(disk, spool);
   if (logId === undefined) {
-    const problems = durable && durable.sequence > 0 ? ['log-id is missing: without it the chain has no beginning'] : [];
+    const problems =
+      durable && durable.sequence > 0 ? ['log-id is missing: without it the chain has no beginning'] : [];
     return { mailboxes: 0, requests: 0, bytes: 0, chain: '', problems, notes: ['no log has been begun here'] };
   }
   const firsts = await listMailboxes(disk, folder);
@@ -60,13 +65,17 @@ export async function verifyLog(disk: Disk, spool: string, progress: Progress = 
       // What lies behind the durable position of the newest mailbox may be a write that is under way, or never came back.
       const size = await file.size();
       const end = newest && durable?.mailbox === first ? Math.min(durable.offset, size) : size;
-      if (end < size) notes.push(`${name}: ${size - end} bytes behind the durable position, of a write that is not finished`);
+      if (end < size)
+        notes.push(`${name}: ${size - end} bytes behind the durable position, of a write that is not finished`);
       for await (const { offset, bytes } of rawRecords(file, 0, end)) {
         try {
           const { request, head, length } = decode(bytes);
-          if (request.sequence !== expected) problem(`${name}: byte ${offset}: request ${request.sequence} stands where ${expected} belongs`);
-          else if (nextChain(chain, head) !== request.chain) problem(`${name}: byte ${offset}: the chain breaks at request ${expected}`);
-          if (length < bytes.length) problem(`${name}: byte ${offset + length}: ${bytes.length - length} bytes that belong to no request`);
+          if (request.sequence !== expected)
+            problem(`${name}: byte ${offset}: request ${request.sequence} stands where ${expected} belongs`);
+          else if (nextChain(chain, head) !== request.chain)
+            problem(`${name}: byte ${offset}: the chain breaks at request ${expected}`);
+          if (length < bytes.length)
+            problem(`${name}: byte ${offset + length}: ${bytes.length - length} bytes that belong to no request`);
           expected = request.sequence + 1;
           chain = request.chain;
           requests++;
