@@ -21,7 +21,8 @@ usage: seawall VERB [options]
   list                   the requests, one a line                        [--json] [filters]
       --from N --to N --limit N --last N   by sequence or ticket
       --sender TEXT                        envelope sender contains TEXT
-      --state STATE                        waiting, retrying, acknowledged, failed; ready, leased, parked, confirmed
+      --state STATE                        waiting, retrying, acknowledged, none due, failed; ready, leased, parked,
+                                           confirmed
       --since TIME --until TIME            time of receipt, ISO 8601
   cat SEQUENCE|TICKET    the exact bytes that the registrar sent
       --headers                            only the mail's own header section

@@ -59,8 +59,8 @@ test('every sample is acknowledged from the null sender, except the automatic on
   for (const mail of sink.taken) assert.deepEqual([mail.from, mail.to], ['', 'ops@registres.example']);
   const state = here.replay();
   assert.deepEqual(state.counts, { sent: 9, skipped: 2, failed: 0 });
-  assert.equal(state.stateOf(8), 'not acknowledged (automatic mail)');
-  assert.equal(state.stateOf(11), 'not acknowledged (automatic mail)');
+  assert.equal(state.stateOf(8), 'none due');
+  assert.equal(state.stateOf(11), 'none due');
   assert.equal(here.linesOf('acknowledged').length, 9);
   const everything = JSON.stringify([here.lines, here.store.events, sink.taken]);
   assert.doesNotMatch(everything, /not-for-logs/);

@@ -63,7 +63,7 @@ test('each request has the state that its events say', () => {
     'acknowledged',
     'acknowledged',
     'waiting',
-    'not acknowledged (automatic mail)',
+    'none due',
     'failed',
     'retrying',
     'acknowledged',

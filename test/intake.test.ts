@@ -19,6 +19,8 @@ class FakeLog implements RequestWriter {
   readonly lost: Promise<Error>;
   fail: (error: Error) => void = () => undefined;
   hold: Promise<void> | undefined;
+  /** Called when a write begins. */
+  onAppend: () => void = () => undefined;
 
   constructor() {
     this.lost = new Promise((resolve) => (this.fail = resolve));
@@ -29,6 +31,7 @@ class FakeLog implements RequestWriter {
   }
 
   async append(requests: readonly NewRequest[]): Promise<number[]> {
+    this.onAppend();
     await this.hold;
     const first = this.kept.length + 1;
     this.kept.push(...requests);
@@ -222,9 +225,10 @@ test('too many recipients, connections and bytes in memory get 452, 421 and 452'
     for (const line of ['MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>', 'DATA']) await smtp.say(line);
   let release: (() => void) | undefined;
   log.hold = new Promise((resolve) => (release = resolve));
+  const arrived = new Promise<void>((resolve) => (log.onAppend = resolve));
   const large = `${'y'.repeat(900_000)}\r\n.\r\n`;
   one.write(large);
-  while (one.socket.writableLength > 0) await settle();
+  await arrived;
   two.write(large);
   assert.match(await two.reply(), /^452 4\.3\.1 /);
   release!();

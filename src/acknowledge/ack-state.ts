@@ -56,7 +56,7 @@ export type AckStateName =
   | 'waiting'
   | 'retrying'
   | 'acknowledged'
-  | 'not acknowledged (automatic mail)'
+  | 'none due'
   | 'failed'
   /** Settled so long ago, among so many skipped and failed ones, that how is no longer kept. */
   | 'settled';
@@ -131,7 +131,7 @@ export class AckState implements JournalState<AckEvent> {
     if (this.#retries.has(sequence)) return 'retrying';
     if (!this.isSettled(sequence)) return 'waiting';
     if (this.#failed.has(sequence)) return 'failed';
-    if (this.#skipped.has(sequence)) return 'not acknowledged (automatic mail)';
+    if (this.#skipped.has(sequence)) return 'none due';
     return sequence <= this.#forgottenThrough ? 'settled' : 'acknowledged';
   }
 

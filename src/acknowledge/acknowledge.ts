@@ -13,7 +13,7 @@ import { DamagedLogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { OpenJournal } from '../ports/journal.ts';
 import type { RequestReader } from '../ports/request-log.ts';
-import type { Runtime } from '../ports/runtime.ts';
+import { deferred, type Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { type AckEvent, AckState } from './ack-state.ts';
 import { Acknowledger } from './acknowledger.ts';
@@ -57,7 +57,7 @@ export async function startAcknowledge(parts: {
 
   const state = new AckState();
   const journal = await openJournal<AckEvent>(ackJournalName, state);
-  const { promise: failed, resolve: sayFailed } = makePromise<Error>();
+  const { promise: failed, resolve: sayFailed } = deferred<Error>();
   let ended = false;
 
   /** The journal is in doubt, or the log is: nothing more is sent, nothing more is written. */
@@ -132,10 +132,4 @@ async function identify(reader: RequestReader, state: AckState, recorder: Record
     );
   }
   await recorder.writeAlone({ type: 'log', id });
-}
-
-function makePromise<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve = (_value: T): void => undefined;
-  const promise = new Promise<T>((settle) => (resolve = settle));
-  return { promise, resolve };
 }

@@ -64,8 +64,9 @@ export class DurablePublisher {
     return this.#file.write(line(position), 0);
   }
 
-  async close(): Promise<void> {
-    await this.#file.sync();
+  /** @param healthy false after a failure: then nothing is synced any more */
+  async close(healthy: boolean): Promise<void> {
+    if (healthy) await this.#file.sync();
     await this.#file.close();
   }
 }

@@ -129,11 +129,16 @@ class JournalFile<Event> implements Journal<Event> {
     const path = pathOf(this.#spool, this.#name);
     const file = await this.#disk.open(`${path}.${this.epoch}`, 'replace');
     const line = lineOf(this.#state.snapshot());
-    await file.write(line, 0);
-    await file.sync();
-    this.#claim.check();
-    await this.#disk.rename(`${path}.${this.epoch}`, path);
-    await this.#disk.syncFolder(this.#spool);
+    try {
+      await file.write(line, 0);
+      await file.sync();
+      this.#claim.check();
+      await this.#disk.rename(`${path}.${this.epoch}`, path);
+      await this.#disk.syncFolder(this.#spool);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
     await this.#file?.close();
     this.#file = file;
     this.#size = line.length;

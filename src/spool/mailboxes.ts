@@ -189,13 +189,14 @@ class MailboxWriter implements RequestWriter {
   async #close(): Promise<void> {
     if (this.#stopped) {
       await this.#mailbox.file.close();
+      await this.#publisher.close(false);
       await this.#claim.release();
       return;
     }
     this.#stopped = new Error('the log is closed');
     await seal(this.#runtime.disk, this.#folder, this.#mailbox);
     if (this.#mailbox.size === 0) await this.#runtime.disk.remove(join(this.#folder, mailboxName(this.#mailbox.first)));
-    await this.#publisher.close();
+    await this.#publisher.close(true);
     await this.#claim.release();
   }
 }
