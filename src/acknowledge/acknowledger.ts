@@ -2,6 +2,7 @@
 // and what became of it to the recorder. Whatever a mail contains ends in one of four ways: sent, skipped, failed for
 // good, or another try. Owns nothing that outlives it; `stop` lets what is under way finish.
 
+import { setMaxListeners } from 'node:events';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { StoredRequest } from '../model/request.ts';
@@ -49,6 +50,8 @@ export class Acknowledger {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    // Every sender that waits listens to it, and there can be more of them than Node takes for a leak.
+    setMaxListeners(0, this.#stop.signal);
   }
 
   /** Begins; as many at once as the relays take. `failed` hears of what should never happen. */

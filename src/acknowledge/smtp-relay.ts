@@ -87,6 +87,8 @@ export function smtpRelay(
       const { response } = await transport.sendMail({
         envelope: { from: '', to: [{ name: '', address: mail.to }] },
         raw: mail.bytes,
+        // Not sent: the message has its own. It only saves making up a random one for each mail.
+        messageId: mail.ticket,
         signal: overdue.signal,
       });
       return { kind: 'sent', code: codeOf(response), text: cleanLine(response, 200), carrier: name };
