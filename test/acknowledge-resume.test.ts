@@ -69,8 +69,7 @@ for (const verdict of ['fail', 'keep and fail'] as const) {
       const state = here.replay();
       const copies = group(sink);
       for (const { sequence, ticket } of here.log.stored) {
-        const expected =
-          sequence === 11 ? 'failed' : sequence % 7 === 0 ? 'none due' : 'acknowledged';
+        const expected = sequence === 11 ? 'failed' : sequence % 7 === 0 ? 'none due' : 'acknowledged';
         assert.equal(state.stateOf(sequence), expected, `request ${sequence} after a crash at append ${broken}`);
         const texts = copies.get(ticket) ?? [];
         if (expected === 'acknowledged') assert.ok(texts.length > 0, `request ${sequence} was skipped`);

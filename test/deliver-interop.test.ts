@@ -1,24 +1,9 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
-import { test, type TestContext } from 'node:test';
-import { promisify } from 'node:util';
+import { test } from 'node:test';
 import { openStage } from './support/deliver.ts';
 import { MemoryLog, request } from './support/memory.ts';
-
-const run = promisify(execFile);
-
-/** Whether a tool is there. In CI it must be; elsewhere its absence is said. */
-async function has(t: TestContext, tool: string, ...args: string[]): Promise<boolean> {
-  try {
-    await run(tool, args);
-    return true;
-  } catch (error) {
-    if (process.env.CI !== undefined) throw error;
-    t.skip(`${tool} ${args.join(' ')} does not work here: this client is NOT tested`);
-    return false;
-  }
-}
+import { has, run } from './support/tools.ts';
 
 /** The fixtures of requests, and some that XML would choke on. */
 async function hostileLog(): Promise<MemoryLog> {
