@@ -100,6 +100,13 @@ const keys = {
     connections: number(200, 1, 10_000, 'the most connections at once'),
     idle_seconds: number(60, 1, 3_600, 'silence after which a connection is closed'),
   },
+  deliver: {
+    order: choice(
+      'strict',
+      ['strict', 'by-name'],
+      'strict: one lease at a time; by-name: several, never two for one domain name',
+    ),
+  },
   admin: {
     host: text('127.0.0.1', 'address to listen on'),
     port: port(8026, 'port for health and status'),

@@ -170,7 +170,10 @@ test('a client that has hung up while waiting gets no lease', async () => {
   const log = new MemoryLog();
   const { desk, store, fetch } = await openDesk({ log });
   const client = new AbortController();
-  const waiting = desk.fetch({ clientId: 'r', attemptId: 'a', max: 5, waitMs: 30_000 }, { signal: client.signal });
+  const waiting = desk.fetch(
+    { clientId: 'r', attemptId: 'a', max: 5, waitMs: 30_000 },
+    { owner: '', signal: client.signal },
+  );
   await settle();
   client.abort();
   deepEqual((await waiting).request, []);
@@ -182,7 +185,10 @@ test('a client that has hung up while waiting gets no lease', async () => {
   );
   const second = new AbortController();
   second.abort();
-  deepEqual((await desk.fetch({ clientId: 'r', attemptId: 'b', max: 5 }, { signal: second.signal })).request, []);
+  deepEqual(
+    (await desk.fetch({ clientId: 'r', attemptId: 'b', max: 5 }, { owner: '', signal: second.signal })).request,
+    [],
+  );
   deepEqual((await fetch('c')).sequences, [1]);
 });
 
@@ -190,7 +196,7 @@ test('waiting fetches end when the stage stops', async () => {
   const { desk } = await openDesk({ log: new MemoryLog() });
   const waiting = desk.fetch({ clientId: 'r', attemptId: 'a', max: 5, waitMs: 30_000 }, nobody);
   await settle();
-  await desk.stop();
+  desk.stop();
   deepEqual((await waiting).request, []);
 });
 

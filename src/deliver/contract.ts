@@ -2,60 +2,10 @@
 // The WSDL, the check of arguments, the order of the answers and the page at /soap are all made from it.
 // A new operation is a row here and a method of the same name in the desk. Later fields go behind the ones that are here.
 
-import type { Field, RecordType, Shape } from './schema.ts';
+import { clientId, history, leaseToken, limits, parked, rates, reason, request, state, wanted } from './records.ts';
+import type { Field, Shape } from './schema.ts';
 
 export const namespace = 'urn:seawall:registry:1';
-
-const clientId = {
-  name: 'clientId',
-  type: 'string',
-  least: 1,
-  most: 128,
-  help: 'who asks: a name that this client keeps for good',
-} as const satisfies Field;
-
-const leaseToken = {
-  name: 'leaseToken',
-  type: 'string',
-  least: 1,
-  most: 256,
-  help: 'the token that Fetch gave with the batch',
-} as const satisfies Field;
-
-const request = {
-  record: 'Request',
-  fields: [
-    { name: 'sequence', type: 'unsignedLong', help: 'place in the one total order: 1, 2, 3 … without gaps' },
-    { name: 'ticket', type: 'string', help: 'the name of that place that the registrar was given' },
-    { name: 'receivedAt', type: 'dateTime', help: 'when the last byte was read, UTC' },
-    { name: 'envelopeFrom', type: 'string', help: 'SMTP envelope sender; empty for the null sender' },
-    { name: 'clientAddress', type: 'string', help: 'IP address of the sending mail server' },
-    { name: 'registrar', type: 'string', optional: true, help: 'the registrar, where one was recognised' },
-    { name: 'deliveryCount', type: 'unsignedInt', help: '1 at the first delivery; more when it was delivered before' },
-    { name: 'size', type: 'unsignedLong', help: 'bytes of the message' },
-    { name: 'sha256', type: 'string', help: 'SHA-256 of the message, lower-case hex' },
-    { name: 'chain', type: 'string', help: 'hash that ties this record to every one before it, lower-case hex' },
-    { name: 'message', type: 'base64Binary', help: 'the message, byte for byte as it was sent' },
-  ],
-} as const satisfies RecordType;
-
-const limits = {
-  record: 'Limits',
-  fields: [
-    { name: 'maxBatch', type: 'unsignedInt', help: 'the most requests that a Fetch gives' },
-    { name: 'maxBytes', type: 'unsignedLong', help: 'the most message bytes that a Fetch gives' },
-    { name: 'maxLeaseMs', type: 'unsignedLong', help: 'the longest lease' },
-    { name: 'maxWaitMs', type: 'unsignedLong', help: 'the longest that a Fetch waits' },
-  ],
-} as const satisfies RecordType;
-
-const rates = {
-  record: 'Rates',
-  fields: [
-    { name: 'receivedPerSecond', type: 'double', help: 'requests that came in, over the last minute' },
-    { name: 'confirmedPerSecond', type: 'double', help: 'requests that were confirmed, over the last minute' },
-  ],
-} as const satisfies RecordType;
 
 interface Operation {
   /** One or two sentences for the WSDL and the page. */
@@ -130,6 +80,81 @@ const operations = {
     ],
     faults: ['LEASE_LOST', 'OUT_OF_ORDER', 'BAD_ARGUMENT'],
   },
+  Extend: {
+    help: 'Gives a lease more time: leaseMs from now.',
+    input: [leaseToken, { name: 'leaseMs', type: 'unsignedLong', least: 1, help: 'how long from now' }],
+    output: [{ name: 'leaseExpires', type: 'dateTime', help: 'when it ends now' }],
+    faults: ['LEASE_LOST', 'BAD_ARGUMENT'],
+  },
+  Release: {
+    help: 'Gives the end of a batch back to its place in the line, undone. What stands before fromSequence stays leased.',
+    input: [
+      leaseToken,
+      { name: 'fromSequence', type: 'unsignedLong', least: 1, help: 'the first one to give back' },
+      { name: 'delayMs', type: 'unsignedLong', optional: true, most: 86_400_000, help: 'how long not to deliver it' },
+    ],
+    output: [{ name: 'releasedCount', type: 'unsignedInt', help: 'how many went back; 0 when none was left' }],
+    faults: ['LEASE_LOST', 'BAD_ARGUMENT'],
+  },
+  Park: {
+    help: 'Sets one request of a batch aside: the only way past it without confirming it. Nothing is deleted.',
+    input: [
+      leaseToken,
+      { name: 'sequence', type: 'unsignedLong', least: 1, help: 'which one' },
+      { name: 'reasonCode', type: 'string', least: 1, most: 64, help: 'why, for programs' },
+      { name: 'reasonText', type: 'string', most: 1_000, help: 'why, for people' },
+    ],
+    output: [{ name: 'parkId', type: 'string', help: 'the same when it was parked from this batch before' }],
+    faults: ['LEASE_LOST', 'OUT_OF_ORDER', 'BAD_ARGUMENT'],
+  },
+  ListParked: {
+    help: 'What is parked, in the order of the log. Changes nothing.',
+    input: [
+      {
+        name: 'cursor',
+        type: 'unsignedLong',
+        optional: true,
+        help: 'the last sequence that was seen; absent to begin',
+      },
+      wanted,
+    ],
+    output: [{ name: 'parked', type: parked, many: true, help: 'fewer than max: there are no more' }],
+    faults: ['BAD_ARGUMENT'],
+  },
+  Unpark: {
+    help: 'Puts a parked request back into the line, to its head or its tail.',
+    input: [
+      { name: 'sequence', type: 'unsignedLong', least: 1, help: 'which one' },
+      { name: 'operator', type: 'string', least: 1, most: 128, help: 'who says so' },
+      { name: 'place', type: 'string', optional: true, most: 4, help: 'head (as when absent) or tail' },
+    ],
+    output: [{ name: 'position', type: 'unsignedLong', help: 'how many stand before it' }],
+    faults: ['NOT_FOUND', 'BAD_ARGUMENT'],
+  },
+  Replay: {
+    help: 'Reads the log again from a place, confirmed requests too. Leases nothing and moves nothing.',
+    input: [
+      { name: 'fromSequence', type: 'unsignedLong', optional: true, least: 1, help: 'either this …' },
+      { name: 'fromTime', type: 'dateTime', optional: true, help: '… or this: the first one that came then or later' },
+      wanted,
+      { name: 'purpose', type: 'string', least: 1, most: 1_000, help: 'what for, for our log' },
+    ],
+    output: [{ name: 'request', type: request, many: true, help: 'deliveryCount is 0 once a request is confirmed' }],
+    faults: ['RANGE', 'BAD_ARGUMENT', 'DAMAGED'],
+  },
+  GetRequest: {
+    help: 'One request and where it is. By its digest it takes a search through the whole log. Changes nothing.',
+    input: [
+      { name: 'sequence', type: 'unsignedLong', optional: true, least: 1, help: 'one of these three' },
+      { name: 'ticket', type: 'string', optional: true, most: 40, help: 'as the registrar was told' },
+      { name: 'sha256', type: 'string', optional: true, most: 64, help: 'hexadecimal; the earliest with this digest' },
+    ],
+    output: [
+      { name: 'request', type: request, help: 'deliveryCount is 0 once it is confirmed' },
+      { name: 'history', type: history, help: 'what was done about it' },
+    ],
+    faults: ['NOT_FOUND', 'BAD_ARGUMENT', 'DAMAGED'],
+  },
   Status: {
     help: 'Counts and rates. Changes nothing.',
     input: [],
@@ -143,6 +168,18 @@ const operations = {
       { name: 'rates', type: rates, help: 'how fast it goes' },
     ],
     faults: ['DAMAGED'],
+  },
+  Pause: {
+    help: 'Stops Fetch until Resume. What is leased may still be confirmed.',
+    input: [reason],
+    output: [state],
+    faults: ['BAD_ARGUMENT'],
+  },
+  Resume: {
+    help: 'Ends a pause.',
+    input: [reason],
+    output: [state],
+    faults: ['BAD_ARGUMENT'],
   },
 } as const satisfies Record<string, Operation>;
 
@@ -168,6 +205,8 @@ const faultCodes = {
   LEASE_HELD: 'somebody else holds the lease; come back when it ends',
   LEASE_LOST: 'this token holds no lease any more; fetch again',
   OUT_OF_ORDER: 'that sequence lies outside of the lease',
+  NOT_FOUND: 'there is no such request',
+  RANGE: 'there is nothing at that place',
   PAUSED: 'an operator has paused the delivery',
   DAMAGED: 'a kept record is damaged; nothing goes on until a person has looked',
   BUSY: 'too much at once; try again in a moment',

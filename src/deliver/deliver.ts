@@ -8,15 +8,19 @@ import type { OpenJournal } from '../ports/journal.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
+import { ArchiveDesk } from './archive-desk.ts';
 import { Endpoint } from './endpoint.ts';
 import { FrontDesk } from './front-desk.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { Ledger } from './ledger.ts';
+import { ParkDesk } from './park-desk.ts';
+import { byNameSelection, type NamesOf, strictSelection } from './selection.ts';
 import { SoapDispatch } from './soap-dispatch.ts';
 
 /**
  * Starts the stage: journal, desks, then the socket.
- * @param parts `acksPending` counts acknowledgements that have not been sent, for Status
+ * @param parts `acksPending` counts acknowledgements that have not been sent, for Status; `namesOf` gives the domain
+ *   names that a request asks for, for deliver.order = "by-name"
  * @throws what opening the journal or the socket throws
  */
 export async function startDeliver(parts: {
@@ -27,24 +31,38 @@ export async function startDeliver(parts: {
   log: Logger;
   version: string;
   acksPending: () => Promise<number>;
+  namesOf?: NamesOf;
 }): Promise<Stage> {
   const { config, runtime, reader, log, version, acksPending } = parts;
   const limits = config.soap;
   const { clock } = runtime;
   const ledger = await Ledger.open(parts.openJournal, runtime.ids);
-  const desk = new LeaseDesk({ limits, clock, reader, ledger, log });
+  const several = config.deliver.order === 'by-name';
+  const select = several ? byNameSelection(reader, parts.namesOf ?? (() => [])) : strictSelection(reader);
+  const desk = new LeaseDesk({ limits, several, select, clock, reader, ledger, log });
+  const park = new ParkDesk({ reader, ledger, log });
+  const archive = new ArchiveDesk({ limits, clock, reader, ledger, log });
   const front = new FrontDesk({ limits, clock, reader, ledger, log, version, acksPending });
   const dispatch = new SoapDispatch({
     Hello: () => front.hello(),
     Fetch: (input, caller) => desk.fetch(input, caller),
-    Confirm: (input) => desk.confirm(input),
+    Confirm: (input, caller) => desk.confirm(input, caller),
+    Extend: (input, caller) => desk.extend(input, caller),
+    Release: (input, caller) => desk.release(input, caller),
+    Park: (input, caller) => desk.park(input, caller),
+    ListParked: (input) => park.listParked(input),
+    Unpark: (input) => park.unpark(input),
+    Replay: (input) => archive.replay(input),
+    GetRequest: (input, caller) => archive.getRequest(input, caller),
     Status: () => front.status(),
+    Pause: (input) => park.pause(input),
+    Resume: (input) => park.resume(input),
   });
   const endpoint = new Endpoint({ limits, dispatch, log });
   const stop = async (): Promise<void> => {
     const closed = endpoint.close();
     front.stop();
-    await desk.stop();
+    desk.stop();
     await closed;
     await ledger.close();
   };
@@ -55,7 +73,7 @@ export async function startDeliver(parts: {
     return { address, failed: ledger.failed, stop };
   } catch (error) {
     front.stop();
-    await desk.stop();
+    desk.stop();
     await ledger.close();
     throw error;
   }

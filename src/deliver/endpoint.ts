@@ -119,7 +119,7 @@ export class Endpoint {
     response.on('close', () => gone.abort());
     const call = readEnvelope(readXml(await readMessage(request, this.#limits.body_bytes)));
     checkSoapAction(request.headers.soapaction?.toString(), call.operation);
-    const answer = await this.#dispatch.call(call, { signal: gone.signal });
+    const answer = await this.#dispatch.call(call, { owner: '', signal: gone.signal });
     this.#reply(response, 200, 'text/xml', answer);
   }
 

@@ -1,174 +1,176 @@
-// The lease desk: who holds the head of the line, until when, and what is settled. Strict order: one window at a time.
-// Takes calls of the contract, one after the other, gives their answers once what they change is durable; throws
-// QueueError. Owns the leases' deadlines, on the clock that never goes back. Never logs a token.
+// The lease desk: who holds which requests, until when, and what becomes of them. Takes calls of the contract, one after
+// the other, gives their answers once what they change is durable; throws QueueError. Owns the leases' deadlines, on the
+// clock that never goes back. Never logs a token.
 
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { StoredRequest } from '../model/request.ts';
 import type { RequestReader } from '../ports/request-log.ts';
-import type { Clock, Timer } from '../ports/runtime.ts';
+import type { Clock } from '../ports/runtime.ts';
 import type { Input, Output } from './contract.ts';
+import { Deadlines } from './deadlines.ts';
+import { asDelivered } from './delivered-request.ts';
 import { QueueError } from './fault.ts';
 import type { Lease } from './lease-state.ts';
 import { batchOf, tokenOf } from './lease-token.ts';
 import type { Ledger } from './ledger.ts';
-import { readAll, takeFromLine } from './line-reader.ts';
+import { readAll } from './line-reader.ts';
 import { toRanges } from './ranges.ts';
+import type { Select } from './selection.ts';
 import type { Caller } from './soap-dispatch.ts';
-import { Turns } from './turns.ts';
-
-interface Deadline {
-  /** On the monotonic clock. */
-  readonly at: number;
-  readonly timer: Timer;
-}
+import { untilMore } from './wait.ts';
 
 interface Parts {
   readonly limits: Config['soap'];
+  /** Whether there may be more than one lease at a time. */
+  readonly several: boolean;
+  readonly select: Select;
   readonly clock: Clock;
   readonly reader: RequestReader;
   readonly ledger: Ledger;
   readonly log: Logger;
 }
 
+/** A lease that a token opens, if it is still in force. */
+interface Opened {
+  readonly batchId: string;
+  readonly lease: Lease | undefined;
+}
+
 export class LeaseDesk {
-  readonly #limits: Config['soap'];
-  readonly #clock: Clock;
-  readonly #reader: RequestReader;
-  readonly #ledger: Ledger;
-  readonly #log: Logger;
-  readonly #turns = new Turns();
-  readonly #deadlines = new Map<string, Deadline>();
+  readonly #parts: Parts;
+  readonly #leases: Deadlines<string>;
+  /** By the time on the wall clock before which what was given back is not delivered. */
+  readonly #delays: Deadlines<number>;
   readonly #stopping = new AbortController();
   #batches = 0;
 
-  constructor({ limits, clock, reader, ledger, log }: Parts) {
-    this.#limits = limits;
-    this.#clock = clock;
-    this.#reader = reader;
-    this.#ledger = ledger;
-    this.#log = log;
-    // Leases outlive us. The wall clock may have jumped meanwhile: never more time than was granted.
-    for (const lease of ledger.state.leases) {
-      this.#setDeadline(lease.batchId, Math.min(Math.max(lease.until - clock.now(), 0), lease.ms));
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { clock, ledger } = parts;
+    this.#leases = new Deadlines(clock, (batchId) => this.#expired(batchId));
+    this.#delays = new Deadlines(clock, () => ledger.ring());
+    // Leases and delays outlive us. The wall clock may have jumped meanwhile: never more time than was granted.
+    const now = clock.now();
+    for (const { batchId, until, ms } of ledger.state.leases) {
+      this.#leases.set(batchId, Math.min(Math.max(until - now, 0), ms));
+    }
+    for (const notBefore of new Set([...ledger.state.delays()].map(([, time]) => time))) {
+      this.#delays.set(notBefore, Math.min(Math.max(notBefore - now, 0), 86_400_000));
     }
   }
 
-  /** Ends every wait; what is being written is finished. */
-  async stop(): Promise<void> {
+  /** Ends every wait. */
+  stop(): void {
     this.#stopping.abort();
-    await this.#turns.run(async () => undefined);
-    for (const { timer } of this.#deadlines.values()) timer.cancel();
+    this.#leases.stop();
+    this.#delays.stop();
   }
 
-  #isLive(lease: Lease): boolean {
-    return (this.#deadlines.get(lease.batchId)?.at ?? 0) > this.#clock.elapsed();
-  }
-
-  /** Leases the head of the line; with waitMs it waits until there is one. An empty batch has no lease. */
-  async fetch(input: Input<'Fetch'>, { signal }: Caller): Promise<Output<'Fetch'>> {
-    const waitMs = Math.min(input.waitMs ?? 0, this.#limits.wait_seconds_max * 1_000);
-    const until = this.#clock.elapsed() + waitMs;
+  /** Leases what comes next; with waitMs it waits until there is something. An empty batch has no lease. */
+  async fetch(input: Input<'Fetch'>, caller: Caller): Promise<Output<'Fetch'>> {
+    const { limits, clock, ledger } = this.#parts;
+    const deadline = clock.elapsed() + Math.min(input.waitMs ?? 0, limits.wait_seconds_max * 1_000);
     for (;;) {
-      const batch = await this.#turns.run(() => this.#tryFetch(input, signal));
+      const { batch, durable } = await ledger.inTurn(() => this.#tryFetch(input, caller));
       if (batch) return batch;
-      const left = until - this.#clock.elapsed();
-      if (left <= 0 || signal.aborted || this.#stopping.signal.aborted) return { request: [], ready: 0 };
-      await this.#waitForMore(left, signal);
+      const left = deadline - clock.elapsed();
+      if (left <= 0 || caller.signal.aborted || this.#stopping.signal.aborted) return { request: [], ready: 0 };
+      await untilMore(this.#parts, durable, left, [caller.signal, this.#stopping.signal]);
     }
   }
 
-  async #tryFetch(input: Input<'Fetch'>, signal: AbortSignal): Promise<Output<'Fetch'> | undefined> {
-    this.#ledger.check();
-    const { state } = this.#ledger;
-    const live = state.leases.find((lease) => this.#isLive(lease));
-    if (live) return this.#deliverAgain(live, input);
-    const durable = await this.#reader.durable();
-    const requests = await takeFromLine(this.#reader, state.line(durable), {
-      count: Math.min(input.max, this.#limits.batch_count),
-      bytes: Math.min(input.maxBytes ?? this.#limits.batch_bytes, this.#limits.batch_bytes),
-    });
+  async #tryFetch(
+    input: Input<'Fetch'>,
+    { owner, signal }: Caller,
+  ): Promise<{ durable: number; batch?: Output<'Fetch'> }> {
+    const { limits, several, select, reader, ledger } = this.#parts;
+    const { state } = ledger;
+    if (state.paused !== undefined) throw new QueueError('PAUSED', `The delivery is paused: ${state.paused}`);
+    const live = state.leases.filter((lease) => this.#isLive(lease));
+    const durable = await reader.durable();
+    const mine = live.find(
+      (lease) => lease.owner === owner && lease.clientId === input.clientId && lease.attemptId === input.attemptId,
+    );
+    if (mine) return { durable, batch: await this.#giveAgain(mine, durable) };
+    if (live[0] && !several) throw this.#heldBy(live[0]);
+    const requests = await select(
+      {
+        line: state.line(durable),
+        held: new Set(live.flatMap(({ held }) => [...held])),
+        delayed: new Set([...state.delays()].flatMap(([each, until]) => (this.#delays.left(until) > 0 ? [each] : []))),
+      },
+      {
+        count: Math.min(input.max, limits.batch_count),
+        bytes: Math.min(input.maxBytes ?? limits.batch_bytes, limits.batch_bytes),
+      },
+    );
     // Whoever has hung up gets no lease: nobody would know its token.
-    if (requests.length === 0 || signal.aborted) return undefined;
-    const { batchId } = await this.#lease(input, requests);
+    if (requests.length === 0 || signal.aborted) return { durable };
+    return { durable, batch: await this.#lease(input, owner, requests, durable) };
+  }
+
+  async #lease(
+    { clientId, attemptId, leaseMs }: Input<'Fetch'>,
+    owner: string,
+    requests: readonly StoredRequest[],
+    durable: number,
+  ): Promise<Output<'Fetch'>> {
+    const { ledger, clock, log } = this.#parts;
+    const { state, epoch } = ledger;
+    const ms = this.#allowed(leaseMs);
+    const batchId = `${epoch}-${++this.#batches}`;
+    const expired = state.leases.filter((lease) => !this.#isLive(lease));
+    const window = toRanges(requests.map(({ sequence }) => sequence));
+    await ledger.commit([
+      ...expired.map((lease) => ({ type: 'returned', batchId: lease.batchId }) as const),
+      { type: 'leased', batchId, owner, clientId, attemptId, until: clock.now() + ms, ms, window },
+    ]);
+    for (const lease of expired) this.#leases.drop(lease.batchId);
+    this.#leases.set(batchId, ms);
+    const places = { from: requests[0]?.sequence, to: requests.at(-1)?.sequence, ticket: requests[0]?.ticket };
+    log.info({ batchId, clientId, attemptId, ...places, count: requests.length, leaseMs: ms }, 'batch leased');
     return this.#batch(batchId, requests, durable);
   }
 
-  async #lease(input: Input<'Fetch'>, requests: readonly StoredRequest[]): Promise<{ batchId: string }> {
-    const { state, epoch } = this.#ledger;
-    const { clientId, attemptId } = input;
-    const ms = Math.min(input.leaseMs ?? this.#limits.lease_seconds * 1_000, this.#limits.lease_seconds_max * 1_000);
-    const batchId = `${epoch}-${++this.#batches}`;
-    const window = toRanges(requests.map(({ sequence }) => sequence));
-    const expired = state.leases.map((lease) => ({ type: 'returned', batchId: lease.batchId }) as const);
-    const until = this.#clock.now() + ms;
-    this.#setDeadline(batchId, ms);
-    await this.#ledger.commit([...expired, { type: 'leased', batchId, clientId, attemptId, until, ms, window }]);
-    for (const lease of expired) this.#dropDeadline(lease.batchId);
-    const places = { from: requests[0]?.sequence, to: requests.at(-1)?.sequence, ticket: requests[0]?.ticket };
-    this.#log.info({ batchId, clientId, attemptId, ...places, count: requests.length, leaseMs: ms }, 'batch leased');
-    return { batchId };
-  }
-
-  async #deliverAgain(lease: Lease, { clientId, attemptId }: Input<'Fetch'>): Promise<Output<'Fetch'>> {
-    const { batchId } = lease;
-    if (lease.clientId !== clientId || lease.attemptId !== attemptId) {
-      const leaseExpires = this.#expiryOf(lease);
-      throw new QueueError('LEASE_HELD', `A lease is held until ${new Date(leaseExpires).toISOString()}.`, {
-        leaseExpires,
-      });
-    }
+  async #giveAgain(lease: Lease, durable: number): Promise<Output<'Fetch'>> {
+    const { reader, log } = this.#parts;
+    const { batchId, clientId, attemptId } = lease;
     const held = lease.window.filter((sequence) => lease.held.has(sequence));
-    const requests = await readAll(this.#reader, held);
-    this.#log.info({ batchId, clientId, attemptId, from: held[0], to: held.at(-1) }, 'batch given again');
-    return this.#batch(batchId, requests, await this.#reader.durable());
+    const requests = await readAll(reader, held);
+    log.info({ batchId, clientId, attemptId, from: held[0], to: held.at(-1) }, 'batch given again');
+    return this.#batch(batchId, requests, durable);
   }
 
   #batch(batchId: string, requests: readonly StoredRequest[], durable: number): Output<'Fetch'> {
-    const { state, secret } = this.#ledger;
-    const lease = state.leaseOf(batchId);
-    const first = requests[0];
-    if (!lease || !first) throw new Error(`batch ${batchId} is not there`);
+    const { ledger, clock } = this.#parts;
+    const { state, secret } = ledger;
     return {
       batchId,
       leaseToken: tokenOf(secret, batchId),
-      leaseExpires: this.#expiryOf(lease),
-      request: requests.map((request) => ({
-        sequence: request.sequence,
-        ticket: request.ticket,
-        receivedAt: request.receivedAt,
-        envelopeFrom: request.envelope.from,
-        clientAddress: request.client.address,
-        deliveryCount: state.deliveries(request.sequence),
-        size: request.size,
-        sha256: request.sha256,
-        chain: request.chain,
-        message: request.message,
-      })),
-      ready: state.counts(durable, this.#clock.now()).ready,
-      oldestReceivedAt: first.receivedAt,
+      leaseExpires: this.#expiryOf(batchId),
+      request: requests.map((request) => asDelivered(request, state.deliveries(request.sequence))),
+      ready: state.counts(durable, clock.now()).ready,
+      ...(requests[0] && { oldestReceivedAt: requests[0].receivedAt }),
     };
   }
 
   /** Settles what a lease holds up to a sequence; what is settled already may be confirmed again. */
-  confirm({ leaseToken, throughSequence, outcome }: Input<'Confirm'>): Promise<Output<'Confirm'>> {
-    return this.#turns.run(async () => {
-      this.#ledger.check();
-      const { state } = this.#ledger;
-      const batchId = batchOf(this.#ledger.secret, leaseToken);
-      if (batchId === undefined) throw this.#lost('This is no lease token of ours.');
-      const found = state.leaseOf(batchId);
-      const lease = found && this.#isLive(found) ? found : undefined;
+  confirm({ leaseToken, throughSequence, outcome }: Input<'Confirm'>, caller: Caller): Promise<Output<'Confirm'>> {
+    const { ledger, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { state } = ledger;
+      const { batchId, lease } = this.#open(leaseToken, caller);
       const place = lease?.window.indexOf(throughSequence) ?? -1;
       const sequences = lease?.window.slice(0, place + 1).filter((sequence) => lease.held.has(sequence)) ?? [];
       if (sequences.length > 0) {
-        await this.#ledger.commit([{ type: 'confirmed', batchId, sequences: toRanges(sequences) }]);
+        await ledger.commit([{ type: 'confirmed', batchId, sequences: toRanges(sequences) }]);
         const places = { from: sequences[0], to: throughSequence, count: sequences.length };
-        this.#log.info({ batchId, clientId: lease?.clientId, ...places, outcome }, 'batch confirmed');
-        if (!state.leaseOf(batchId)) this.#dropDeadline(batchId);
-      } else if (!state.isConfirmed(throughSequence)) {
+        log.info({ batchId, clientId: lease?.clientId, ...places, outcome }, 'batch confirmed');
+        this.#tidy(batchId);
+      } else if (place < 0 && !state.isSettled(throughSequence)) {
+        if (!lease) throw this.#lost();
         const { confirmedThrough } = state;
-        if (!lease) throw this.#lost('This lease has ended; its requests went back to the head of the line.');
         throw new QueueError('OUT_OF_ORDER', `${throughSequence} is not in this lease.`, { confirmedThrough });
       }
       return {
@@ -179,45 +181,106 @@ export class LeaseDesk {
     });
   }
 
-  #lost(message: string): QueueError {
-    return new QueueError('LEASE_LOST', message, { confirmedThrough: this.#ledger.state.confirmedThrough });
+  /** Sets a lease's end anew, counted from now. */
+  extend({ leaseToken, leaseMs }: Input<'Extend'>, caller: Caller): Promise<Output<'Extend'>> {
+    const { ledger, clock, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { batchId } = this.#openLive(leaseToken, caller);
+      const ms = this.#allowed(leaseMs);
+      await ledger.commit([{ type: 'extended', batchId, until: clock.now() + ms, ms }]);
+      this.#leases.set(batchId, ms);
+      log.info({ batchId, leaseMs: ms }, 'lease extended');
+      return { leaseExpires: this.#expiryOf(batchId) };
+    });
+  }
+
+  /** Gives the end of a window back to its place in the line. */
+  release({ leaseToken, fromSequence, delayMs }: Input<'Release'>, caller: Caller): Promise<Output<'Release'>> {
+    const { ledger, clock, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { batchId, lease } = this.#openLive(leaseToken, caller);
+      const place = lease.window.indexOf(fromSequence);
+      const back = place < 0 ? [] : lease.window.slice(place).filter((sequence) => lease.held.has(sequence));
+      if (back.length === 0) return { releasedCount: 0 };
+      const notBefore = delayMs ? clock.now() + delayMs : 0;
+      await ledger.commit([{ type: 'returned', batchId, from: fromSequence, notBefore }]);
+      if (delayMs) this.#delays.set(notBefore, delayMs);
+      log.info({ batchId, clientId: lease.clientId, from: back[0], to: back.at(-1), delayMs }, 'batch released');
+      this.#tidy(batchId);
+      return { releasedCount: back.length };
+    });
+  }
+
+  /** Sets one request aside. */
+  park({ leaseToken, sequence, reasonCode, reasonText }: Input<'Park'>, caller: Caller): Promise<Output<'Park'>> {
+    const { ledger, clock, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { batchId, lease } = this.#open(leaseToken, caller);
+      const parkId = `${batchId}-${sequence}`;
+      if (ledger.state.parkedAs(sequence)?.parkId === parkId) return { parkId };
+      if (!lease) throw this.#lost();
+      if (!lease.held.has(sequence)) throw new QueueError('OUT_OF_ORDER', `${sequence} is not held by this lease.`);
+      const parked = { sequence, parkId, reasonCode, reasonText, parkedBy: lease.clientId, parkedAt: clock.now() };
+      await ledger.commit([{ type: 'parked', batchId, ...parked }]);
+      log.warn({ batchId, ...parked }, 'request parked');
+      this.#tidy(batchId);
+      return { parkId };
+    });
+  }
+
+  /** @throws QueueError LEASE_LOST when the token was not made by us, or not for this caller */
+  #open(token: string, { owner }: Caller): Opened {
+    const { state, secret } = this.#parts.ledger;
+    const batchId = batchOf(secret, token);
+    const lease = batchId === undefined ? undefined : state.leaseOf(batchId);
+    if (batchId === undefined || (lease && lease.owner !== owner)) throw this.#lost('This is no lease token of yours.');
+    return { batchId, lease: lease && this.#isLive(lease) ? lease : undefined };
+  }
+
+  #openLive(token: string, caller: Caller): { batchId: string; lease: Lease } {
+    const { batchId, lease } = this.#open(token, caller);
+    if (!lease) throw this.#lost();
+    return { batchId, lease };
+  }
+
+  #lost(message = 'This lease has ended; its requests are back in their place in the line.'): QueueError {
+    return new QueueError('LEASE_LOST', message, { confirmedThrough: this.#parts.ledger.state.confirmedThrough });
+  }
+
+  #heldBy({ batchId }: Lease): QueueError {
+    const leaseExpires = this.#expiryOf(batchId);
+    const until = new Date(leaseExpires).toISOString();
+    return new QueueError('LEASE_HELD', `A lease is held until ${until}.`, { leaseExpires });
+  }
+
+  #allowed(ms: number | undefined): number {
+    const { lease_seconds: usual, lease_seconds_max: most } = this.#parts.limits;
+    return Math.min(ms ?? usual * 1_000, most * 1_000);
+  }
+
+  #isLive({ batchId }: Lease): boolean {
+    return this.#leases.left(batchId) > 0;
   }
 
   /** As a wall clock shows it now, even if it has jumped since the lease was made. */
-  #expiryOf({ batchId }: Lease): number {
-    const at = this.#deadlines.get(batchId)?.at ?? 0;
-    return Math.round(this.#clock.now() + Math.max(at - this.#clock.elapsed(), 0));
+  #expiryOf(batchId: string): number {
+    return Math.round(this.#parts.clock.now() + this.#leases.left(batchId));
   }
 
-  #setDeadline(batchId: string, ms: number): void {
-    const timer = this.#clock.after(ms, () => {
-      const lease = this.#ledger.state.leaseOf(batchId);
-      if (!lease || this.#isLive(lease)) return;
-      const held = lease.window.filter((sequence) => lease.held.has(sequence));
-      const places = { from: held[0], to: held.at(-1), count: held.length };
-      this.#log.warn({ batchId, clientId: lease.clientId, ...places }, 'lease expired');
-    });
-    this.#deadlines.set(batchId, { at: this.#clock.elapsed() + ms, timer });
+  /** After a change of a lease: it may have ended, and what it held back may be free. */
+  #tidy(batchId: string): void {
+    const { ledger } = this.#parts;
+    if (!ledger.state.leaseOf(batchId)) this.#leases.drop(batchId);
+    ledger.ring();
   }
 
-  #dropDeadline(batchId: string): void {
-    this.#deadlines.get(batchId)?.timer.cancel();
-    this.#deadlines.delete(batchId);
-  }
-
-  /** Until there may be something to lease, the time is over, or nobody waits any more. */
-  async #waitForMore(ms: number, signal: AbortSignal): Promise<void> {
-    const wait = new AbortController();
-    const end = (): void => wait.abort();
-    const timer = this.#clock.after(ms, end);
-    const signals = [signal, this.#stopping.signal];
-    for (const each of signals) each.addEventListener('abort', end);
-    try {
-      if (signals.some(({ aborted }) => aborted)) return;
-      await this.#reader.read(this.#ledger.state.confirmedThrough, { count: 1, bytes: 1 }, wait.signal);
-    } finally {
-      timer.cancel();
-      for (const each of signals) each.removeEventListener('abort', end);
-    }
+  #expired(batchId: string): void {
+    const { ledger, log } = this.#parts;
+    const lease = ledger.state.leaseOf(batchId);
+    if (!lease || this.#isLive(lease)) return;
+    const held = lease.window.filter((sequence) => lease.held.has(sequence));
+    const places = { from: held[0], to: held.at(-1), count: held.length };
+    log.warn({ batchId, clientId: lease.clientId, ...places }, 'lease expired');
+    ledger.ring();
   }
 }

@@ -6,12 +6,15 @@ import type { Journal, OpenJournal } from '../ports/journal.ts';
 import type { Ids } from '../ports/runtime.ts';
 import { QueueError } from './fault.ts';
 import { type DeliverEvent, journalName, LeaseState } from './lease-state.ts';
+import { Turns } from './turns.ts';
 
 export class Ledger {
   readonly state: LeaseState;
   /** Resolves with the reason when nothing may be answered any more. */
   readonly failed: Promise<Error>;
   readonly #journal: Journal<DeliverEvent>;
+  readonly #turns = new Turns();
+  readonly #bell = new Set<() => void>();
   #failure: Error | undefined;
   #tellFailure: (error: Error) => void = () => undefined;
 
@@ -42,6 +45,28 @@ export class Ledger {
     return this.state.secret;
   }
 
+  /**
+   * Runs what decides by the state and changes it, one after the other.
+   * @throws QueueError UNAVAILABLE when nothing may be answered any more, and what `work` throws
+   */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(() => {
+      this.check();
+      return work();
+    });
+  }
+
+  /** Tells everyone who waits that there may be something for them now. */
+  ring(): void {
+    for (const hear of this.#bell) hear();
+  }
+
+  /** @returns the function that stops listening */
+  onRing(hear: () => void): () => void {
+    this.#bell.add(hear);
+    return () => this.#bell.delete(hear);
+  }
+
   /** @throws QueueError UNAVAILABLE when nothing may be answered any more */
   check(): void {
     if (this.#failure) throw new QueueError('UNAVAILABLE', 'The service cannot write; try again later.', {}, 503);
@@ -61,8 +86,10 @@ export class Ledger {
     this.check();
   }
 
-  close(): Promise<void> {
-    return this.#journal.close();
+  /** Finishes what is under way first. */
+  async close(): Promise<void> {
+    await this.#turns.run(async () => undefined);
+    await this.#journal.close();
   }
 
   #fail(error: Error): void {

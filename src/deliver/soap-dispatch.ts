@@ -14,6 +14,8 @@ import { writeFields } from './xml-write.ts';
 
 /** Who calls, as far as the door knows. */
 export interface Caller {
+  /** The name of the client that came through the door; empty when the door is open to everyone. */
+  readonly owner: string;
   /** Aborts when the caller has gone: what nobody waits for is not begun. */
   readonly signal: AbortSignal;
 }

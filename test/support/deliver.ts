@@ -1,9 +1,12 @@
 // The deliver stage for tests: a desk on a turned clock, or the whole stage on a free port, and a plain SOAP client.
 
 import { makeConfig } from '../../src/config.ts';
+import { ArchiveDesk } from '../../src/deliver/archive-desk.ts';
 import { LeaseDesk } from '../../src/deliver/lease-desk.ts';
 import type { DeliverEvent } from '../../src/deliver/lease-state.ts';
 import { Ledger } from '../../src/deliver/ledger.ts';
+import { ParkDesk } from '../../src/deliver/park-desk.ts';
+import { byNameSelection, type NamesOf, strictSelection } from '../../src/deliver/selection.ts';
 import { startDeliver } from '../../src/deliver/deliver.ts';
 import { type Logger, silent } from '../../src/logger.ts';
 import type { JournalState, OpenJournal } from '../../src/ports/journal.ts';
@@ -22,7 +25,7 @@ export function openerOf(store: Store): OpenJournal {
   };
 }
 
-export const nobody = { signal: new AbortController().signal };
+export const nobody = { owner: '', signal: new AbortController().signal };
 
 /** `count` small requests, numbered in their text. */
 export function filledLog(count: number): MemoryLog {
@@ -33,20 +36,32 @@ export function filledLog(count: number): MemoryLog {
 
 /** A lease desk as it stands after a start. */
 export async function openDesk(
-  options: { store?: Store; log?: RequestReader; clock?: TurnedClock; logger?: Logger; toml?: string } = {},
+  options: {
+    store?: Store;
+    log?: RequestReader;
+    clock?: TurnedClock;
+    logger?: Logger;
+    toml?: string;
+    namesOf?: NamesOf;
+  } = {},
 ) {
   const { store = new JournalStore<DeliverEvent>(), clock = new TurnedClock() } = options;
   const reader = options.log ?? filledLog(10);
   const ledger = await Ledger.open(openerOf(store), realIds);
   const limits = makeConfig({ name: 'test.toml', text: options.toml ?? '' }, {}).soap;
-  const desk = new LeaseDesk({ limits, clock, reader, ledger, log: options.logger ?? silent });
+  const { namesOf, logger: log = silent } = options;
+  const select = namesOf ? byNameSelection(reader, namesOf) : strictSelection(reader);
+  const desk = new LeaseDesk({ limits, several: namesOf !== undefined, select, clock, reader, ledger, log });
+  const park = new ParkDesk({ reader, ledger, log });
+  const archive = new ArchiveDesk({ limits, clock, reader, ledger, log });
   const fetch = async (attemptId: string, max = 3, more: { leaseMs?: number; clientId?: string } = {}) => {
     const { clientId = 'registry', ...rest } = more;
     const batch = await desk.fetch({ clientId, attemptId, max, ...rest }, nobody);
     return { ...batch, token: batch.leaseToken ?? '', sequences: batch.request.map(({ sequence }) => sequence) };
   };
-  const confirm = (leaseToken: string, throughSequence: number) => desk.confirm({ leaseToken, throughSequence });
-  return { desk, ledger, store, clock, fetch, confirm };
+  const confirm = (leaseToken: string, throughSequence: number) =>
+    desk.confirm({ leaseToken, throughSequence }, nobody);
+  return { desk, park, archive, ledger, store, clock, fetch, confirm };
 }
 
 /** The whole stage, listening on a free port of the loopback; it stops when the test `t` is over. */
