@@ -1,6 +1,7 @@
 // Configuration: one TOML file and the environment become one frozen, typed object. Nobody else reads either.
 // Every key is listed once, below, with its default and its words; `seawall config` prints this table.
 
+import { isIP } from 'node:net';
 import { parse } from 'smol-toml';
 import { ConfigError, messageOf } from './errors.ts';
 
@@ -40,7 +41,7 @@ const flag = (fallback: boolean, help: string): Key<boolean> => ({
   fromText: (value) => (value === 'true' ? true : value === 'false' ? false : value),
 });
 
-const list = (help: string, pattern: RegExp, wants: string): Key<readonly string[]> => ({
+const list = (help: string, pattern: { test(item: string): boolean }, wants: string): Key<readonly string[]> => ({
   fallback: [],
   help,
   wants,
@@ -63,6 +64,12 @@ const port = (fallback: number, help: string): Key<number> =>
   number(fallback, 0, 65_535, `${help} (0: the system picks)`);
 const address = /^[^\s<>@]+@[^\s<>@]+$/;
 const hostName = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/;
+const network = {
+  test: (item: string): boolean => {
+    const [, host = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
+    return isIP(host) !== 0 && Number(bits) <= (isIP(host) === 6 ? 128 : 32);
+  },
+};
 const day = 86_400;
 
 const keys = {
@@ -99,6 +106,12 @@ const keys = {
     body_bytes: number(1_048_576, 1_024, 67_108_864, 'the largest SOAP request, also after gunzip'),
     connections: number(200, 1, 10_000, 'the most connections at once'),
     idle_seconds: number(60, 1, 3_600, 'silence after which a connection is closed'),
+    clients: text('', 'file of the clients that may call; empty: anyone on this machine, and nobody else'),
+    allow: list('addresses and networks that may call; empty: all', network, 'a list such as 192.0.2.0/24'),
+    trusted_proxies: list('addresses whose X-Forwarded headers count', network, 'a list such as 192.0.2.1'),
+    tls_certificate: text('', 'PEM file; with it and the key, the endpoint speaks TLS only'),
+    tls_key: text('', 'PEM file with the private key'),
+    tls_client_ca: text('', 'PEM file of the authorities whose client certificates are taken'),
   },
   deliver: {
     order: choice(
@@ -254,6 +267,12 @@ export function makeConfig(
 function checkTogether(config: Config): void {
   if ((config.smtp.tls_certificate === '') !== (config.smtp.tls_key === '')) {
     throw new ConfigError('smtp.tls_certificate and smtp.tls_key go together: set both, or neither.');
+  }
+  if ((config.soap.tls_certificate === '') !== (config.soap.tls_key === '')) {
+    throw new ConfigError('soap.tls_certificate and soap.tls_key go together: set both, or neither.');
+  }
+  if (config.soap.tls_client_ca !== '' && config.soap.tls_certificate === '') {
+    throw new ConfigError('soap.tls_client_ca needs soap.tls_certificate and soap.tls_key.');
   }
   if (config.soap.lease_seconds > config.soap.lease_seconds_max) {
     throw new ConfigError('soap.lease_seconds must not be more than soap.lease_seconds_max.');

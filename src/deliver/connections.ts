@@ -7,50 +7,63 @@ import type { Socket } from 'node:net';
 /** More requests on their way over one connection than any client needs (HTTP pipelining). */
 const pipelined = 16;
 
+interface Entry {
+  readonly socket: Socket;
+  /** Requests under way. */
+  busy: number;
+}
+
+/** The same for a socket and for the TLS socket around it. */
+const nameOf = (socket: Socket): string => `${socket.remoteAddress ?? ''} ${socket.remotePort ?? ''}`;
+
 export class Connections {
-  /** Requests under way on each, the one that has been idle longest first. */
-  readonly #sockets = new Map<Socket, number>();
+  /** The one that has been idle longest first. */
+  readonly #entries = new Map<string, Entry>();
   readonly #most: number;
   #closing = false;
 
   constructor(server: Server, most: number) {
     this.#most = most;
     server.on('connection', (socket: Socket) => this.#add(socket));
-    server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
-      this.#begin(request.socket);
-      response.on('close', () => this.#end(request.socket));
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      const name = nameOf(request.socket);
+      this.#begin(name);
+      response.on('close', () => this.#end(name));
     });
   }
 
   /** Ends what is idle now, and each other one when its last answer is out. */
   closeIdle(): void {
     this.#closing = true;
-    for (const [socket, busy] of this.#sockets) if (busy === 0) socket.destroy();
+    for (const { socket, busy } of this.#entries.values()) if (busy === 0) socket.destroy();
   }
 
   #add(socket: Socket): void {
-    if (this.#sockets.size >= this.#most) {
-      const idle = [...this.#sockets].find(([, busy]) => busy === 0)?.[0];
-      if (!idle) return void socket.destroy();
-      this.#sockets.delete(idle);
-      idle.destroy();
+    if (this.#entries.size >= this.#most) {
+      const [name, idle] = [...this.#entries].find(([, { busy }]) => busy === 0) ?? [];
+      if (name === undefined || !idle) return void socket.destroy();
+      this.#entries.delete(name);
+      idle.socket.destroy();
     }
-    this.#sockets.set(socket, 0);
-    socket.on('close', () => this.#sockets.delete(socket));
+    const name = nameOf(socket);
+    this.#entries.set(name, { socket, busy: 0 });
+    socket.on('close', () => {
+      if (this.#entries.get(name)?.socket === socket) this.#entries.delete(name);
+    });
   }
 
-  #begin(socket: Socket): void {
-    const busy = (this.#sockets.get(socket) ?? 0) + 1;
-    if (busy > pipelined) socket.destroy();
-    else if (this.#sockets.has(socket)) this.#sockets.set(socket, busy);
+  #begin(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry && ++entry.busy > pipelined) entry.socket.destroy();
   }
 
-  #end(socket: Socket): void {
-    const busy = this.#sockets.get(socket);
-    if (busy === undefined) return;
+  #end(name: string): void {
+    const entry = this.#entries.get(name);
+    if (!entry) return;
+    entry.busy--;
     // To the end of the line: it was just in use.
-    this.#sockets.delete(socket);
-    this.#sockets.set(socket, Math.max(busy - 1, 0));
-    if (this.#closing && busy <= 1) socket.destroySoon();
+    this.#entries.delete(name);
+    this.#entries.set(name, entry);
+    if (this.#closing && entry.busy === 0) entry.socket.destroySoon();
   }
 }

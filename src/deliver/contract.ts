@@ -3,6 +3,7 @@
 // A new operation is a row here and a method of the same name in the desk. Later fields go behind the ones that are here.
 
 import { clientId, history, leaseToken, limits, parked, rates, reason, request, state, wanted } from './records.ts';
+import type { Role } from './clients.ts';
 import type { Field, Shape } from './schema.ts';
 
 export const namespace = 'urn:seawall:registry:1';
@@ -12,6 +13,8 @@ interface Operation {
   readonly help: string;
   readonly input: readonly Field[];
   readonly output: readonly Field[];
+  /** Which roles may call it. */
+  readonly roles: readonly Role[];
   /** Codes that this operation may answer beside those that every one may. */
   readonly faults: readonly FaultCode[];
 }
@@ -27,6 +30,7 @@ const operations = {
       { name: 'serverTime', type: 'dateTime', help: 'our clock, UTC' },
       { name: 'limits', type: limits, help: 'what a Fetch may ask for' },
     ],
+    roles: ['consumer', 'reader', 'operator'],
     faults: [],
   },
   Fetch: {
@@ -64,6 +68,7 @@ const operations = {
       { name: 'ready', type: 'unsignedLong', help: 'how many more are ready behind this batch' },
       { name: 'oldestReceivedAt', type: 'dateTime', optional: true, help: 'when the first of the batch came' },
     ],
+    roles: ['consumer'],
     faults: ['LEASE_HELD', 'PAUSED', 'BAD_ARGUMENT', 'DAMAGED'],
   },
   Confirm: {
@@ -78,12 +83,14 @@ const operations = {
       { name: 'remaining', type: 'unsignedInt', help: 'how many this lease still holds; at 0 it has ended' },
       { name: 'alreadyConfirmed', type: 'boolean', help: 'true when nothing was left to confirm' },
     ],
+    roles: ['consumer'],
     faults: ['LEASE_LOST', 'OUT_OF_ORDER', 'BAD_ARGUMENT'],
   },
   Extend: {
     help: 'Gives a lease more time: leaseMs from now.',
     input: [leaseToken, { name: 'leaseMs', type: 'unsignedLong', least: 1, help: 'how long from now' }],
     output: [{ name: 'leaseExpires', type: 'dateTime', help: 'when it ends now' }],
+    roles: ['consumer'],
     faults: ['LEASE_LOST', 'BAD_ARGUMENT'],
   },
   Release: {
@@ -94,6 +101,7 @@ const operations = {
       { name: 'delayMs', type: 'unsignedLong', optional: true, most: 86_400_000, help: 'how long not to deliver it' },
     ],
     output: [{ name: 'releasedCount', type: 'unsignedInt', help: 'how many went back; 0 when none was left' }],
+    roles: ['consumer'],
     faults: ['LEASE_LOST', 'BAD_ARGUMENT'],
   },
   Park: {
@@ -105,6 +113,7 @@ const operations = {
       { name: 'reasonText', type: 'string', most: 1_000, help: 'why, for people' },
     ],
     output: [{ name: 'parkId', type: 'string', help: 'the same when it was parked from this batch before' }],
+    roles: ['consumer'],
     faults: ['LEASE_LOST', 'OUT_OF_ORDER', 'BAD_ARGUMENT'],
   },
   ListParked: {
@@ -119,6 +128,7 @@ const operations = {
       wanted,
     ],
     output: [{ name: 'parked', type: parked, many: true, help: 'fewer than max: there are no more' }],
+    roles: ['consumer', 'reader', 'operator'],
     faults: ['BAD_ARGUMENT'],
   },
   Unpark: {
@@ -129,6 +139,7 @@ const operations = {
       { name: 'place', type: 'string', optional: true, most: 4, help: 'head (as when absent) or tail' },
     ],
     output: [{ name: 'position', type: 'unsignedLong', help: 'how many stand before it' }],
+    roles: ['operator'],
     faults: ['NOT_FOUND', 'BAD_ARGUMENT'],
   },
   Replay: {
@@ -140,6 +151,7 @@ const operations = {
       { name: 'purpose', type: 'string', least: 1, most: 1_000, help: 'what for, for our log' },
     ],
     output: [{ name: 'request', type: request, many: true, help: 'deliveryCount is 0 once a request is confirmed' }],
+    roles: ['reader', 'operator'],
     faults: ['RANGE', 'BAD_ARGUMENT', 'DAMAGED'],
   },
   GetRequest: {
@@ -153,6 +165,7 @@ const operations = {
       { name: 'request', type: request, help: 'deliveryCount is 0 once it is confirmed' },
       { name: 'history', type: history, help: 'what was done about it' },
     ],
+    roles: ['reader', 'operator'],
     faults: ['NOT_FOUND', 'BAD_ARGUMENT', 'DAMAGED'],
   },
   Status: {
@@ -167,18 +180,21 @@ const operations = {
       { name: 'oldestAge', type: 'double', optional: true, help: 'seconds that the oldest unconfirmed one has waited' },
       { name: 'rates', type: rates, help: 'how fast it goes' },
     ],
+    roles: ['consumer', 'reader', 'operator'],
     faults: ['DAMAGED'],
   },
   Pause: {
     help: 'Stops Fetch until Resume. What is leased may still be confirmed.',
     input: [reason],
     output: [state],
+    roles: ['operator'],
     faults: ['BAD_ARGUMENT'],
   },
   Resume: {
     help: 'Ends a pause.',
     input: [reason],
     output: [state],
+    roles: ['operator'],
     faults: ['BAD_ARGUMENT'],
   },
 } as const satisfies Record<string, Operation>;
@@ -202,6 +218,7 @@ const faultCodes = {
   VERSION_MISMATCH: 'the envelope is not SOAP 1.1',
   MUST_UNDERSTAND: 'a header that must be understood is not',
   TOO_LARGE: 'the message is larger than we take',
+  NOT_ALLOWED: 'who calls is not known, or may not do this',
   LEASE_HELD: 'somebody else holds the lease; come back when it ends',
   LEASE_LOST: 'this token holds no lease any more; fetch again',
   OUT_OF_ORDER: 'that sequence lies outside of the lease',

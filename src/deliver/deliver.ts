@@ -9,6 +9,8 @@ import type { RequestReader } from '../ports/request-log.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { ArchiveDesk } from './archive-desk.ts';
+import { Door } from './door.ts';
+import { watchDoorFiles } from './door-files.ts';
 import { Endpoint } from './endpoint.ts';
 import { FrontDesk } from './front-desk.ts';
 import { LeaseDesk } from './lease-desk.ts';
@@ -58,9 +60,12 @@ export async function startDeliver(parts: {
     Pause: (input) => park.pause(input),
     Resume: (input) => park.resume(input),
   });
-  const endpoint = new Endpoint({ limits, dispatch, log });
+  const door = new Door({ limits, runtime, log }, limits.clients === '' ? undefined : []);
+  const endpoint = new Endpoint({ limits, dispatch, door, log });
+  let files = { stop: (): void => undefined };
   const stop = async (): Promise<void> => {
     const closed = endpoint.close();
+    files.stop();
     front.stop();
     desk.stop();
     await closed;
@@ -68,10 +73,12 @@ export async function startDeliver(parts: {
   };
   try {
     await dispatch.start();
+    files = await watchDoorFiles({ limits, runtime, log }, door, endpoint);
     const address = await endpoint.listen();
     log.info({ ...address, path: '/soap' }, 'SOAP endpoint listens');
     return { address, failed: ledger.failed, stop };
   } catch (error) {
+    files.stop();
     front.stop();
     desk.stop();
     await ledger.close();

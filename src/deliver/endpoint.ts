@@ -2,13 +2,15 @@
 // comes, the answer is a typed Fault or a plain HTTP error, and the process stays up. Owns the listening socket and a bound
 // on everything: connections, time, bytes that come, bytes that are not taken from us.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createPlain, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecure, type Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Config } from '../config.ts';
 import { DamagedLogError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { errorCode } from '../ports/runtime.ts';
 import { Connections } from './connections.ts';
+import type { Door } from './door.ts';
 import { checkSoapAction, readEnvelope } from './envelope.ts';
 import { faultEnvelope, QueueError } from './fault.ts';
 import { readMessage } from './message-body.ts';
@@ -20,11 +22,9 @@ import { readXml } from './xml-read.ts';
 interface Parts {
   readonly limits: Config['soap'];
   readonly dispatch: SoapDispatch;
+  readonly door: Door;
   readonly log: Logger;
 }
-
-/** A Host header that may go into a URL (RFC 3986 section 3.2.2). */
-const hostHeader = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/;
 
 /** What is answered, by Node's error code, when not even HTTP could be read. */
 const unreadable: Record<string, string> = {
@@ -36,17 +36,19 @@ export class Endpoint {
   readonly #limits: Config['soap'];
   readonly #dispatch: SoapDispatch;
   readonly #log: Logger;
-  readonly #server: Server;
+  readonly #door: Door;
+  readonly #server: Server | SecureServer;
   readonly #connections: Connections;
   /** Bytes of answers that clients have not taken yet. */
   #untaken = 0;
 
-  constructor({ limits, dispatch, log }: Parts) {
+  constructor({ limits, dispatch, door, log }: Parts) {
     this.#limits = limits;
     this.#dispatch = dispatch;
+    this.#door = door;
     this.#log = log;
     const idleMs = limits.idle_seconds * 1_000;
-    this.#server = createServer({
+    const options = {
       headersTimeout: idleMs,
       requestTimeout: idleMs,
       keepAliveTimeout: idleMs,
@@ -54,7 +56,10 @@ export class Endpoint {
       maxHeaderSize: 16_384,
       // A request that says its length twice is refused (RFC 9112 section 6.1).
       insecureHTTPParser: false,
-    });
+    };
+    // Who has no certificate, or a wrong one, may still have a password.
+    const tls = { requestCert: limits.tls_client_ca !== '', rejectUnauthorized: false, handshakeTimeout: idleMs };
+    this.#server = limits.tls_certificate === '' ? createPlain(options) : createSecure({ ...options, ...tls });
     this.#connections = new Connections(this.#server, limits.connections);
     this.#server.on('request', (request, response) => void this.#serve(request, response));
     this.#server.on('timeout', (socket: Socket) => socket.destroy());
@@ -65,12 +70,16 @@ export class Endpoint {
     });
   }
 
+  /** Takes certificate, key and authorities for every connection from now on. Only when a certificate is configured. */
+  setTls(context: { cert: string; key: string; ca?: string }): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(context);
+  }
+
   /** @throws the system's error when the port cannot be had */
   async listen(): Promise<{ host: string; port: number }> {
     const { host, port } = this.#limits;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
+      this.#server.once('error', reject).listen(port, host, () => {
         this.#server.removeListener('error', reject);
         this.#server.on('error', (error) => this.#log.error({ reason: messageOf(error) }, 'SOAP endpoint'));
         resolve();
@@ -106,7 +115,9 @@ export class Endpoint {
       response.setHeader('Allow', 'GET, HEAD, POST');
       return this.#reply(response, 405, 'text/plain', 'GET, HEAD or POST\n');
     }
-    const address = this.#addressFor(request);
+    const peer = this.#door.peerOf(request);
+    this.#door.checkPlace(request, peer);
+    const address = `${peer.origin}/soap`;
     if (/^wsdl\b/i.test(query)) return this.#reply(response, 200, 'text/xml', wsdl(address));
     return this.#reply(response, 200, 'text/html', page(address));
   }
@@ -117,9 +128,13 @@ export class Endpoint {
     }
     const gone = new AbortController();
     response.on('close', () => gone.abort());
+    const peer = this.#door.peerOf(request);
+    this.#door.checkPlace(request, peer);
     const call = readEnvelope(readXml(await readMessage(request, this.#limits.body_bytes)));
+    const visitor = await this.#door.identify(request, peer, call.token);
+    this.#door.checkRole(visitor, call.operation);
     checkSoapAction(request.headers.soapaction?.toString(), call.operation);
-    const answer = await this.#dispatch.call(call, { owner: '', signal: gone.signal });
+    const answer = await this.#dispatch.call(call, { owner: visitor.name, signal: gone.signal });
     this.#reply(response, 200, 'text/xml', answer);
   }
 
@@ -129,6 +144,7 @@ export class Endpoint {
     if (code !== 'INTERNAL' && code !== 'DAMAGED') {
       this.#log.info({ code, reason: message, client: request.socket.remoteAddress }, 'call refused');
     }
+    if (status === 401) response.setHeader('WWW-Authenticate', 'Basic realm="Seawall", charset="UTF-8"');
     if (response.headersSent) return void response.destroy();
     // What is left of a message that was refused half way is not worth reading.
     if (!request.complete) response.setHeader('Connection', 'close');
@@ -153,13 +169,5 @@ export class Endpoint {
     response.setTimeout(this.#limits.idle_seconds * 1_000);
     response.writeHead(status, { 'Content-Type': `${type}; charset=utf-8`, 'Content-Length': body.length });
     response.end(response.req.method === 'HEAD' ? undefined : body);
-  }
-
-  /** The endpoint's URL as the client reaches it. */
-  #addressFor(request: IncomingMessage): string {
-    const { host = '' } = request.headers;
-    const { localAddress = '', localPort = 0 } = request.socket;
-    const own = `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`;
-    return `http://${hostHeader.test(host) ? host : own}/soap`;
   }
 }

@@ -3,6 +3,7 @@
 // nothing that a stranger wrote reaches the library but names from the contract and escaped text. Owns nothing.
 
 import { namespace, operationNames, operationOf, type OperationName } from './contract.ts';
+import type { Credentials } from './door.ts';
 import { QueueError, soapNamespace } from './fault.ts';
 import type { XmlElement } from './xml-read.ts';
 import { escapeXml } from './xml-write.ts';
@@ -12,9 +13,12 @@ export interface Call {
   readonly operation: OperationName;
   /** Text of each argument that was given, by its name in the contract. */
   readonly given: ReadonlyMap<string, string>;
+  /** The WS-Security UsernameToken, if there is one. */
+  readonly token: Credentials | undefined;
 }
 
 const xsi = 'http://www.w3.org/2001/XMLSchema-instance';
+const wsse = 'http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd';
 const nextActor = 'http://schemas.xmlsoap.org/soap/actor/next';
 
 const bad = (message: string): QueueError => new QueueError('BAD_MESSAGE', message);
@@ -23,14 +27,28 @@ function attributeOf(element: XmlElement, uri: string, name: string): string | u
   return element.attributes.find((each) => each.namespace === uri && each.name === name)?.value;
 }
 
+const childOf = (element: XmlElement | undefined, uri: string, name: string): XmlElement | undefined =>
+  element?.children.find((child) => child.namespace === uri && child.name === name);
+
 /** SOAP 1.1 section 4.2.3: an entry for us that must be understood and is not ends the call. */
-function checkHeader(header: XmlElement): void {
+function checkHeader(header: XmlElement, understood: XmlElement | undefined): void {
   for (const entry of header.children) {
     const must = attributeOf(entry, soapNamespace, 'mustUnderstand') ?? '0';
     const actor = attributeOf(entry, soapNamespace, 'actor') ?? '';
-    if (['0', 'false'].includes(must) || (actor !== '' && actor !== nextActor)) continue;
+    if (entry === understood || ['0', 'false'].includes(must) || (actor !== '' && actor !== nextActor)) continue;
     throw new QueueError('MUST_UNDERSTAND', `The header ${entry.name} must be understood, but is not.`);
   }
+}
+
+/** Web Services Security UsernameToken Profile 1.0, section 3.1: PasswordText; a digest cannot be checked against a hash. */
+function tokenOf(usernameToken: XmlElement | undefined): Credentials | undefined {
+  const name = childOf(usernameToken, wsse, 'Username')?.text.trim();
+  const password = childOf(usernameToken, wsse, 'Password');
+  if (name === undefined || !password) return undefined;
+  if (attributeOf(password, '', 'Type')?.endsWith('#PasswordDigest')) {
+    throw new QueueError('NOT_ALLOWED', 'A PasswordDigest is not taken: send the PasswordText over TLS.');
+  }
+  return { name, password: password.text };
 }
 
 /** The text of an argument, or undefined when it is nil. */
@@ -83,7 +101,9 @@ export function readEnvelope(root: XmlElement): Call {
   }
   const body = root.children.at(-1);
   const header = root.children.length === 2 ? root.children[0] : undefined;
-  if (header) checkHeader(header);
+  const security = childOf(header, wsse, 'Security');
+  const usernameToken = childOf(security, wsse, 'UsernameToken');
+  if (header) checkHeader(header, usernameToken && security);
   const [wrapper, ...others] = body?.children ?? [];
   if (!wrapper || others.length > 0 || body?.text.trim() !== '') throw bad('The Body must hold exactly one element.');
   const operation = operationNames.find((name) => name === wrapper.name);
@@ -93,7 +113,7 @@ export function readEnvelope(root: XmlElement): Call {
       `{${wrapper.namespace}}${wrapper.name} is no operation; in ${namespace} there are ${operationNames.join(', ')}.`,
     );
   }
-  return { operation, given: argumentsOf(operation, wrapper) };
+  return { operation, given: argumentsOf(operation, wrapper), token: tokenOf(usernameToken) };
 }
 
 /**

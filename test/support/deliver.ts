@@ -11,6 +11,7 @@ import { startDeliver } from '../../src/deliver/deliver.ts';
 import { type Logger, silent } from '../../src/logger.ts';
 import type { JournalState, OpenJournal } from '../../src/ports/journal.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
+import type { Runtime } from '../../src/ports/runtime.ts';
 import type { Stage } from '../../src/ports/stage.ts';
 import { nodeRuntime } from '../../src/ports/node-runtime.ts';
 import { JournalStore, MemoryLog, realIds, request, TurnedClock } from './memory.ts';
@@ -67,12 +68,12 @@ export async function openDesk(
 /** The whole stage, listening on a free port of the loopback; it stops when the test `t` is over. */
 export async function openStage(
   t: { after(run: () => Promise<void>): void },
-  options: { store?: Store; log?: RequestReader; logger?: Logger; toml?: string } = {},
+  options: { store?: Store; log?: RequestReader; logger?: Logger; toml?: string; runtime?: Runtime } = {},
 ): Promise<{ stage: Stage; url: string; port: number; store: Store }> {
   const { store = new JournalStore<DeliverEvent>() } = options;
   const stage = await startDeliver({
     config: makeConfig({ name: 'test.toml', text: options.toml ?? '' }, { SEAWALL_SOAP_PORT: '0' }),
-    runtime: nodeRuntime,
+    runtime: options.runtime ?? nodeRuntime,
     reader: options.log ?? filledLog(10),
     openJournal: openerOf(store),
     log: options.logger ?? silent,

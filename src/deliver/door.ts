@@ -1,0 +1,151 @@
+// The door: who may come in, and what he may do. Takes requests and their credentials (client certificate, HTTP Basic,
+// WS-Security UsernameToken, in this order), gives the client's name and roles; throws QueueError NOT_ALLOWED, late after
+// failures. With no client configured the door is open, to the loopback only. Never logs a secret.
+
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import type { Config } from '../config.ts';
+import type { Logger } from '../logger.ts';
+import type { Runtime } from '../ports/runtime.ts';
+import { type Client, type Role, roles } from './clients.ts';
+import { type OperationName, operationOf } from './contract.ts';
+import { QueueError } from './fault.ts';
+import { hashPassword, isPassword } from './passwords.ts';
+import { AddressList, type Peer, peerOf } from './peer.ts';
+import { Throttle } from './throttle.ts';
+
+/** A name and a password, from wherever they came. */
+export interface Credentials {
+  readonly name: string;
+  readonly password: string;
+}
+
+/** Whoever is in: `name` is empty when the door is open. */
+export interface Visitor {
+  readonly name: string;
+  readonly roles: readonly Role[];
+}
+
+interface Parts {
+  readonly limits: Config['soap'];
+  readonly runtime: Pick<Runtime, 'clock' | 'ids'>;
+  readonly log: Logger;
+}
+
+const notAllowed = (message: string, status: number): QueueError => new QueueError('NOT_ALLOWED', message, {}, status);
+
+/** RFC 7617. @throws QueueError when the header is there and cannot be read */
+function basicOf(request: IncomingMessage): Credentials | undefined {
+  const header = request.headers.authorization;
+  if (header === undefined) return undefined;
+  const [, encoded = ''] = /^basic +([\w+/=-]{1,1024})$/i.exec(header.trim()) ?? [];
+  const [, name, password] = /^([^:]*):([^]*)$/.exec(Buffer.from(encoded, 'base64').toString('utf8')) ?? [];
+  if (name === undefined || password === undefined) throw notAllowed('Authorization must be Basic.', 401);
+  return { name, password };
+}
+
+export class Door {
+  readonly #log: Logger;
+  readonly #throttle: Throttle;
+  readonly #allowed: AddressList;
+  readonly #proxies: AddressList;
+  /** Made anew with each process; what it signs proves that a password was right, without keeping the password. */
+  readonly #key: Buffer;
+  readonly #decoy: Promise<string>;
+  #known = new Map<string, Buffer>();
+  #clients: readonly Client[] | undefined;
+
+  /** @param clients undefined: none are configured, and the door is open to the loopback */
+  constructor({ limits, runtime, log }: Parts, clients: readonly Client[] | undefined) {
+    this.#log = log;
+    this.#throttle = new Throttle(runtime.clock);
+    this.#allowed = new AddressList(limits.allow);
+    this.#proxies = new AddressList(limits.trusted_proxies);
+    this.#key = runtime.ids.randomBytes(32);
+    this.#decoy = hashPassword('nobody', runtime.ids.randomBytes(16));
+    this.#clients = clients;
+  }
+
+  /** Takes new clients for the old ones, at once. */
+  setClients(clients: readonly Client[]): void {
+    this.#clients = clients;
+    this.#known = new Map();
+  }
+
+  peerOf(request: IncomingMessage): Peer {
+    return peerOf(request, this.#proxies);
+  }
+
+  /**
+   * Looks at where a request comes from, before anything of it is read.
+   * @throws QueueError NOT_ALLOWED with HTTP 403
+   */
+  checkPlace(request: IncomingMessage, peer: Peer): void {
+    if (!this.#allowed.empty && !this.#allowed.has(peer.address))
+      throw this.#refused(peer, 'its address is not on the list');
+    if (this.#clients) return;
+    if (!peer.loopback) throw this.#refused(peer, 'no clients are configured, so only this machine may talk to it');
+    // A browser, or a proxy that nobody told us of, speaks for somebody else than this machine.
+    const { headers } = request;
+    if (headers.origin ?? headers['x-forwarded-for'] ?? headers.forwarded) {
+      throw this.#refused(peer, 'no clients are configured, and the call was passed on for somebody else');
+    }
+  }
+
+  /**
+   * Who calls.
+   * @param token the WS-Security UsernameToken of the message, if it has one
+   * @throws QueueError NOT_ALLOWED with HTTP 401, after a pause when somebody guesses
+   */
+  async identify(request: IncomingMessage, peer: Peer, token: Credentials | undefined): Promise<Visitor> {
+    if (!this.#clients) return { name: '', roles };
+    const byCertificate = this.#byCertificate(request);
+    if (byCertificate) return byCertificate;
+    const credentials = basicOf(request) ?? token;
+    if (!credentials) throw notAllowed('Who are you? Use a client certificate, HTTP Basic or a UsernameToken.', 401);
+    if (!peer.secure) throw notAllowed('A password must not travel in the clear: use TLS.', 403);
+    const client = this.#clients.find(({ name }) => name === credentials.name);
+    if (client && (await this.#isRight(client, credentials.password))) {
+      this.#throttle.forget(peer.address);
+      return client;
+    }
+    // An unknown name takes as long as a wrong password.
+    if (!client?.passwordHash) await isPassword(credentials.password, await this.#decoy);
+    this.#log.warn({ client: peer.address, name: credentials.name.slice(0, 64) }, 'failed login');
+    await this.#throttle.failed(peer.address);
+    throw notAllowed('The name or the password is wrong.', 401);
+  }
+
+  /** @throws QueueError NOT_ALLOWED when none of a visitor's roles may call an operation */
+  checkRole(visitor: Visitor, operation: OperationName): void {
+    const may = operationOf(operation).roles;
+    if (visitor.roles.some((role) => may.includes(role))) return;
+    throw notAllowed(`${visitor.name} may not call ${operation}; it takes the role ${may.join(' or ')}.`, 500);
+  }
+
+  #refused(peer: Peer, why: string): QueueError {
+    this.#log.warn({ client: peer.address }, `call refused: ${why}`);
+    return notAllowed(`You may not talk to this service: ${why}.`, 403);
+  }
+
+  #byCertificate({ socket }: IncomingMessage): Client | undefined {
+    if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
+    const { subject, fingerprint256 } = socket.getPeerCertificate();
+    const digest = fingerprint256.replaceAll(':', '').toLowerCase();
+    return this.#clients?.find(({ certificate }) =>
+      certificate?.by === 'cn' ? certificate.value === subject?.CN : certificate?.value === digest && digest !== '',
+    );
+  }
+
+  /** scrypt is slow on purpose: what was right once is recognised by a signature. */
+  async #isRight({ name, passwordHash }: Client, password: string): Promise<boolean> {
+    if (passwordHash === undefined) return false;
+    const proof = createHmac('sha256', this.#key).update(`${name}\0${passwordHash}\0${password}`).digest();
+    const known = this.#known.get(name);
+    if (known && timingSafeEqual(known, proof)) return true;
+    if (!(await isPassword(password, passwordHash))) return false;
+    this.#known.set(name, proof);
+    return true;
+  }
+}
