@@ -145,7 +145,7 @@ const operations = {
   Replay: {
     help: 'Reads the log again from a place, confirmed requests too. Leases nothing and moves nothing.',
     input: [
-      { name: 'fromSequence', type: 'unsignedLong', optional: true, least: 1, help: 'either this …' },
+      { name: 'fromSequence', type: 'unsignedLong', optional: true, least: 1, example: true, help: 'either this …' },
       { name: 'fromTime', type: 'dateTime', optional: true, help: '… or this: the first one that came then or later' },
       wanted,
       { name: 'purpose', type: 'string', least: 1, most: 1_000, help: 'what for, for our log' },
@@ -157,7 +157,7 @@ const operations = {
   GetRequest: {
     help: 'One request and where it is. By its digest it takes a search through the whole log. Changes nothing.',
     input: [
-      { name: 'sequence', type: 'unsignedLong', optional: true, least: 1, help: 'one of these three' },
+      { name: 'sequence', type: 'unsignedLong', optional: true, least: 1, example: true, help: 'one of these three' },
       { name: 'ticket', type: 'string', optional: true, most: 40, help: 'as the registrar was told' },
       { name: 'sha256', type: 'string', optional: true, most: 64, help: 'hexadecimal; the earliest with this digest' },
     ],
@@ -211,7 +211,7 @@ export function operationOf(name: OperationName): Operation {
 }
 
 /** Every code that a Fault may carry, and what it means to a client. */
-const faultCodes = {
+export const faultCodes = {
   BAD_ARGUMENT: 'an argument is missing, unknown, given twice or out of its range',
   BAD_MESSAGE: 'what came is not a SOAP 1.1 message that we take',
   UNKNOWN_OPERATION: 'the body names no operation of this contract',

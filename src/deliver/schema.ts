@@ -31,6 +31,8 @@ export interface Field {
   readonly least?: number;
   readonly most?: number;
   readonly help: string;
+  /** Optional, but one of several of which the call needs one: an example shows it. */
+  readonly example?: true;
 }
 
 type ValueOf<Type> = Type extends Scalar

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 export const run = promisify(execFile);
 
 /** Whether a tool works, tried by running it. */
-export async function has(t: TestContext, tool: string, ...args: string[]): Promise<boolean> {
+export async function has(t: TestContext, [tool = '', ...args]: readonly string[]): Promise<boolean> {
   try {
     await run(tool, args);
     return true;
