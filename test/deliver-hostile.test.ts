@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { call, envelope, filledLog, openStage, operation, post, valueOf } from './support/deliver.ts';
-import { JournalStore } from './support/memory.ts';
+import { JournalStore, MemoryLog, request } from './support/memory.ts';
 import { DamagedLogError } from '../src/errors.ts';
 import type { DeliverEvent } from '../src/deliver/lease-state.ts';
 
@@ -216,10 +216,10 @@ for (const [name, [bytes, status]] of Object.entries(rawTable)) {
   });
 }
 
-test('connections that say nothing make room for those that do', async () => {
+test('a thousand connections that say nothing make room for those that do', async () => {
   const idle = await Promise.all(
     Array.from(
-      { length: 60 },
+      { length: 1_000 },
       () =>
         new Promise<ReturnType<typeof connect>>((resolve) => {
           const socket = connect(port, '127.0.0.1', () => resolve(socket));
@@ -237,6 +237,26 @@ test('a client that pipelines without end is cut off, not served', async () => {
   const answers = await raw(one.repeat(400)).catch(() => '');
   ok(answers.split('HTTP/1.1 200').length < 100);
   equal((await call(url, 'Hello', { clientId: 'x' })).status, 200);
+});
+
+test('clients that do not read are cut off, and what they leave unread is bounded', async (t) => {
+  const log = new MemoryLog();
+  const message = Buffer.alloc(1_048_576, 'x');
+  for (let each = 0; each < 16; each++) log.add(request(message));
+  const slow = await openStage(t, { log, toml: '[soap]\nidle_seconds = 1\n' });
+  const inner = '<clientId>s</clientId><attemptId>s</attemptId><max>16</max>';
+  const body = envelope(operation('Fetch', inner));
+  const head = `POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const sockets = Array.from({ length: 5 }, () => {
+    const socket = connect(slow.port, '127.0.0.1', () => socket.write(head + body));
+    return socket.on('error', () => undefined).pause();
+  });
+  const hello = (): ReturnType<typeof post> => call(slow.url, 'Hello', { clientId: 'x' });
+  let answer = await hello();
+  while (answer.code !== 'BUSY') answer = await hello();
+  isFault(answer, 'BUSY', 503);
+  while (answer.status !== 200) answer = await hello();
+  for (const socket of sockets) socket.destroy();
 });
 
 test('the WSDL tells the address that the client used, when it can be one', async () => {
