@@ -7,11 +7,16 @@ import { lockFiles } from '../src/spool/lock-file.ts';
 import { openMailboxes } from '../src/spool/mailboxes.ts';
 
 /** Appends `count` requests of about `bytes` each, in batches of 500. Tells how many are there, every 50,000. */
-export async function fillSpool(spool: string, count: number, bytes = 4096, progress: (done: number) => void = () => undefined): Promise<void> {
+export async function fillSpool(
+  spool: string,
+  count: number,
+  bytes = 4096,
+  progress: (done: number) => void = () => undefined,
+): Promise<void> {
   const rotation = { bytes: 67_108_864, count: 20_000, seconds: 86_400 };
   const { writer } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation);
   const padding = `${'x'.repeat(76)}\r\n`.repeat(Math.max(0, Math.floor((bytes - 150) / 78)));
-  for (let done = 0; done < count; ) {
+  for (let done = 0; done < count;) {
     const size = Math.min(500, count - done);
     await writer.append(
       Array.from({ length: size }, (_, i) => ({
@@ -19,7 +24,9 @@ export async function fillSpool(spool: string, count: number, bytes = 4096, prog
         receivedAt: Date.now(),
         envelope: { from: `ops@registrar${i % 40}.example`, to: ['domain@registry.example'] },
         client: { address: '192.0.2.7', port: 4711, helo: 'mail.example', protocol: 'ESMTP', session: 'fill' },
-        message: Buffer.from(`Subject: create ${done + i}\r\n\r\n1a..: C\r\n2a..: name${done + i}.example\r\n${padding}`),
+        message: Buffer.from(
+          `Subject: create ${done + i}\r\n\r\n1a..: C\r\n2a..: name${done + i}.example\r\n${padding}`,
+        ),
       })),
     );
     done += size;
@@ -31,5 +38,7 @@ export async function fillSpool(spool: string, count: number, bytes = 4096, prog
 if (process.argv[1] === import.meta.filename) {
   const [spool, count, bytes] = process.argv.slice(2);
   if (spool === undefined || !(Number(count) > 0)) throw new Error('usage: fill.ts SPOOL COUNT [BYTES]');
-  await fillSpool(spool, Number(count), bytes === undefined ? 4096 : Number(bytes), (done) => console.log(`${done} requests`));
+  await fillSpool(spool, Number(count), bytes === undefined ? 4096 : Number(bytes), (done) =>
+    console.log(`${done} requests`),
+  );
 }

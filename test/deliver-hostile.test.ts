@@ -251,11 +251,11 @@ test('clients that do not read are cut off, and what they leave unread is bounde
     const socket = connect(slow.port, '127.0.0.1', () => socket.write(head + body));
     return socket.on('error', () => undefined).pause();
   });
-  const hello = (): ReturnType<typeof post> => call(slow.url, 'Hello', { clientId: 'x' });
-  let answer = await hello();
-  while (answer.code !== 'BUSY') answer = await hello();
+  const ask = (): ReturnType<typeof post> => call(slow.url, 'Hello', { clientId: 'x' });
+  let answer = await ask();
+  while (answer.code !== 'BUSY') answer = await ask();
   isFault(answer, 'BUSY', 503);
-  while (answer.status !== 200) answer = await hello();
+  while (answer.status !== 200) answer = await ask();
   for (const socket of sockets) socket.destroy();
 });
 

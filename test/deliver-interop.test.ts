@@ -2,7 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { openStage } from './support/deliver.ts';
 import { MemoryLog, request } from './support/memory.ts';
 import { temporaryFolder } from './support/spool.ts';
