@@ -5,11 +5,8 @@ import pretty from 'pino-pretty';
 
 export type Logger = PinoLogger;
 
-// Message bodies, passwords and tokens are never handed to a logger; this is the net below.
-const redacted = ['password', 'pass', 'auth', 'token', 'leaseToken', 'message', 'body'].flatMap((key) => [
-  key,
-  `*.${key}`,
-]);
+// Messages, passwords and tokens are never handed to a logger; this is the net below.
+const redacted = ['password', 'pass', 'auth', 'token', 'leaseToken'].flatMap((key) => [key, `*.${key}`]);
 
 /**
  * The logger of one process, on standard output.

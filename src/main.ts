@@ -13,6 +13,7 @@ import { type Logger, makeLogger } from './logger.ts';
 import type { AckView, Holder, RegistryView, Views } from './operate/views.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
 import type { JournalState, OpenJournal } from './ports/journal.ts';
+import { errorCode } from './ports/runtime.ts';
 import type { Stage } from './ports/stage.ts';
 import { claim, holderOf } from './spool/claim.ts';
 import { openJournalFile, replayJournal } from './spool/journal-file.ts';
@@ -170,7 +171,12 @@ export async function runAll(
   const { startAdmin } = await import('./operate/admin.ts');
   const { collectStatus } = await import('./operate/status.ts');
   const { log, flush } = makeLogger('supervisor', config.log);
-  const held = await claim(runtime, lockFiles, config.spool.dir, 'serve');
+  const held = await claim(runtime, lockFiles, config.spool.dir, 'serve').catch((error: unknown) => {
+    if (errorCode(error) === undefined) throw error;
+    throw new ConfigError(
+      `The spool ${config.spool.dir} cannot be used: ${messageOf(error)}. It must be a folder that this user may write to; spool.dir (SEAWALL_SPOOL_DIR) says which.`,
+    );
+  });
   const cli = fileURLToPath(new URL(`cli${import.meta.url.slice(-3)}`, import.meta.url));
   let admin: Stage | undefined;
   const supervisor = new Supervisor({

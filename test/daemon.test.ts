@@ -225,7 +225,7 @@ test('mistakes in the configuration end the daemon at once, in words', async (t)
       '',
       /tls_certificate or smtp\.tls_key cannot be read/,
     ],
-    [{ SEAWALL_SPOOL_DIR: join(file, 'below') }, '', /ENOTDIR|EEXIST/],
+    [{ SEAWALL_SPOOL_DIR: join(file, 'below') }, '', /The spool .*below cannot be used: .*spool\.dir/],
   ];
   for (const [settings, toml, pattern] of cases) {
     await writeFile(file, toml);

@@ -4,10 +4,11 @@
 
 import { createServer as createPlain, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecure, type Server as SecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Config } from '../config.ts';
 import { DamagedLogError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { listenAt } from '../ports/listen.ts';
 import { errorCode } from '../ports/runtime.ts';
 import { Connections } from './connections.ts';
 import type { Door } from './door.ts';
@@ -78,14 +79,9 @@ export class Endpoint {
   /** @throws the system's error when the port cannot be had */
   async listen(): Promise<{ host: string; port: number }> {
     const { host, port } = this.#limits;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject).listen(port, host, () => {
-        this.#server.removeListener('error', reject);
-        this.#server.on('error', (error) => this.#log.error({ reason: messageOf(error) }, 'SOAP endpoint'));
-        resolve();
-      });
-    });
-    return { host, port: (this.#server.address() as AddressInfo).port };
+    const address = await listenAt(this.#server, { host, port, section: 'soap' });
+    this.#server.on('error', (error) => this.#log.error({ reason: messageOf(error) }, 'SOAP endpoint'));
+    return { host, port: address.port };
   }
 
   /** Takes nothing new; resolves when every answer under way is out. Long polls have to be ended by their owner. */

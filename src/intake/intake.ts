@@ -91,7 +91,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
 
   const tls = await readTls(config, runtime);
   const server = new SmtpServer({ config: smtp, runtime, admission, keep, log, ...(tls && { tls }) });
-  const { address: host, port } = await server.start(smtp.host, smtp.port);
+  const { address: host, port } = await server.start();
   const opening = open();
   log.info({ host, port, protocol: smtp.lmtp ? 'LMTP' : 'SMTP', starttls: tls !== undefined }, 'listening');
 

@@ -9,6 +9,7 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { NewRequest } from '../model/request.ts';
 import { ticketOf } from '../model/ticket.ts';
+import { listenAt } from '../ports/listen.ts';
 import { deferred, type Runtime } from '../ports/runtime.ts';
 import { type Admission, Refusal } from './admission.ts';
 import { IncomingMessage } from './incoming-message.ts';
@@ -202,17 +203,9 @@ export class SmtpServer extends SMTPServer {
   }
 
   /** @returns the address it listens on, once it does */
-  async start(host: string, port: number): Promise<AddressInfo> {
-    await new Promise<void>((resolve, reject) => {
-      this.server.once('error', reject);
-      this.listen(port, host, () => {
-        this.server.off('error', reject);
-        resolve();
-      });
-    });
-    const address = this.server.address();
-    if (address === null || typeof address === 'string') throw new Error('the SMTP server has no address');
-    return address;
+  start(): Promise<AddressInfo> {
+    const { host, port } = this.#parts.config;
+    return listenAt(this.server, { host, port, section: 'smtp' });
   }
 
   /** No new connections; messages on their way in may end, for so many milliseconds; everybody else gets 421 now. */

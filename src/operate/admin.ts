@@ -4,6 +4,7 @@
 import { createServer } from 'node:http';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { listenAt } from '../ports/listen.ts';
 import type { Stage } from '../ports/stage.ts';
 
 /** What the endpoint answers with. */
@@ -41,15 +42,7 @@ export async function startAdmin({ host, port, health, status, log }: AdminParts
     );
   });
   server.maxConnections = 100;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the operations endpoint has no address');
+  const address = await listenAt(server, { host, port, section: 'admin' });
   return {
     address: { host: address.address, port: address.port },
     failed: new Promise((resolve) => {

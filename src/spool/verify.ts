@@ -37,9 +37,8 @@ export async function verifyLog(
   const durable = readDurable(disk, spool);
   const logId = await readLogId(disk, spool);
   if (logId === undefined) {
-    const problems =
-      durable && durable.sequence > 0 ? ['log-id is missing: without it the chain has no beginning'] : [];
-    return { mailboxes: 0, requests: 0, bytes: 0, chain: '', problems, notes: ['no log has been begun here'] };
+    const problems = [`${spool} holds no log (log-id is missing): is spool.dir right?`];
+    return { mailboxes: 0, requests: 0, bytes: 0, chain: '', problems, notes: [] };
   }
   const firsts = await listMailboxes(disk, folder);
   const sizes = await Promise.all(firsts.map((first) => disk.sizeOf(join(folder, mailboxName(first)))));
