@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as check, constantFrom, integer, property, record } from 'fast-check';
 import { type AckEvent, AckState } from '../src/acknowledge/ack-state.ts';
-import { SequenceRanges } from '../src/acknowledge/sequence-ranges.ts';
+import { RangeSet } from '../src/model/ranges.ts';
 
 function replay(events: readonly AckEvent[]): AckState {
   const state = new AckState();
@@ -34,7 +34,7 @@ test('a set of ranges holds what a plain set holds', () => {
   check(
     property(array(range), (ranges) => {
       const plain = new Set<number>();
-      const set = new SequenceRanges();
+      const set = new RangeSet();
       for (const { from, length } of ranges) {
         set.add(from, from + length);
         for (let each = from; each <= from + length; each++) plain.add(each);

@@ -2,13 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { domainToASCII } from 'node:url';
 import { array, assert as check, asyncProperty, constantFrom, oneof, string } from 'fast-check';
 import { automaticReason } from '../src/acknowledge/automatic.ts';
 import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../src/acknowledge/mail-piece.ts';
+import { namesReader } from '../src/acknowledge/names-of.ts';
 import { readMail } from '../src/acknowledge/read-mail.ts';
 import { type Understanding, understand } from '../src/acknowledge/understand.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { sample } from './support/acknowledging.ts';
+import { MemoryLog, request } from './support/memory.ts';
 
 async function read(mail: Buffer | string, bytes = 65_536): Promise<Understanding> {
   const readable = await readMail(pieceOf(Buffer.from(mail), bytes), nodeRuntime.clock);
@@ -193,3 +196,21 @@ for (const [name, [start, unit]] of Object.entries(heavy)) {
     assert.ok(performance.now() - began < 1_000);
   });
 }
+
+test('for a registry that pulls by name, two spellings of a name are one name', async () => {
+  const log = new MemoryLog();
+  log.add(request('Subject: a\r\n\r\n1a..: C\r\n2a..: M\u00fchlenbach.example\r\n'));
+  log.add(
+    request(
+      'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nRG9tYWluOiBtw7xobGVuYmFjaC5leGFtcGxlDQo=\r\n',
+    ),
+  );
+  log.add(request('Subject: c\r\n\r\n2a..: xn--mhlenbach-q9a.example\r\n'));
+  log.add(request('Subject: d\r\n\r\nno form at all\r\n'));
+  const namesOf = namesReader(65_536, nodeRuntime.clock);
+  const [, base64, aLabel, none] = await Promise.all(log.stored.map((each) => namesOf(each)));
+  assert.deepEqual(base64, [domainToASCII('mühlenbach.example')]);
+  assert.equal(base64[0]!.startsWith('xn--'), true);
+  assert.deepEqual(aLabel, ['xn--mhlenbach-q9a.example']);
+  assert.deepEqual(none, []);
+});

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { parseClients } from '../src/deliver/clients.ts';
-import { hashPassword, isPassword } from '../src/deliver/passwords.ts';
+import { hashPassword, isPassword } from '../src/model/passwords.ts';
 import { AddressList } from '../src/deliver/peer.ts';
 import { Throttle } from '../src/deliver/throttle.ts';
 import { call, envelope, openStage, operation, post, valueOf } from './support/deliver.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { DeliverEvent } from '../src/deliver/lease-state.ts';
 import { QueueError } from '../src/deliver/fault.ts';
-import { fromRanges, RangeSet, toRanges } from '../src/deliver/ranges.ts';
+import { fromRanges, RangeSet, toRanges } from '../src/model/ranges.ts';
 import { nobody, openDesk } from './support/deliver.ts';
 import { JournalStore, MemoryLog, request, TurnedClock } from './support/memory.ts';
 
@@ -206,7 +206,7 @@ test('a range set is a set', () => {
       const set = new RangeSet();
       for (const member of members) set.add(member);
       const sorted = [...new Set(members)].toSorted((a, b) => a - b);
-      deepEqual(fromRanges(set.ranges()), sorted);
+      deepEqual(fromRanges(set.ranges), sorted);
       equal(set.size, sorted.length);
       const absent = fromRanges([...set.gaps(1, 40)]);
       deepEqual(

@@ -6,7 +6,7 @@
 // over more than 10,000 ranges, the oldest are forgotten too, and `stateOf` says `settled` about that part of the log.
 
 import type { JournalState } from '../ports/journal.ts';
-import { type Range, SequenceRanges } from './sequence-ranges.ts';
+import { type Range, RangeSet } from '../model/ranges.ts';
 
 const failuresKept = 10_000;
 const rangesKept = 10_000;
@@ -67,9 +67,9 @@ export class AckState implements JournalState<AckEvent> {
   #forgottenThrough = 0;
   #counts: Record<Ending, number> = { sent: 0, skipped: 0, failed: 0 };
   /** Settled out of order: never next to settledThrough. As many ranges as there are unsettled requests below them. */
-  readonly #above = new SequenceRanges();
-  readonly #skipped = new SequenceRanges();
-  readonly #failed = new SequenceRanges();
+  readonly #above = new RangeSet();
+  readonly #skipped = new RangeSet();
+  readonly #failed = new RangeSet();
   readonly #failures = new Map<number, Failure>();
   readonly #retries = new Map<number, Retry>();
 
@@ -186,7 +186,7 @@ export class AckState implements JournalState<AckEvent> {
     return events;
   }
 
-  #setOf(set: 'above' | 'skipped' | 'failed'): SequenceRanges {
+  #setOf(set: 'above' | 'skipped' | 'failed'): RangeSet {
     return set === 'above' ? this.#above : set === 'skipped' ? this.#skipped : this.#failed;
   }
 

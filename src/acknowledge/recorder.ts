@@ -5,7 +5,7 @@
 import type { Journal } from '../ports/journal.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
 import type { AckEvent } from './ack-state.ts';
-import { SequenceRanges } from './sequence-ranges.ts';
+import { RangeSet } from '../model/ranges.ts';
 
 /** So many events are written at once … */
 const groupCount = 256;
@@ -90,7 +90,7 @@ export class Recorder {
 /** The fewest events that say the same. Their order between requests means nothing: each speaks of one. */
 function eventsOf(group: readonly Happening[]): AckEvent[] {
   const events: AckEvent[] = [];
-  const done = { sent: new SequenceRanges(), skipped: new SequenceRanges() };
+  const done = { sent: new RangeSet(), skipped: new RangeSet() };
   for (const happening of group) {
     if (happening.type === 'failed' || happening.type === 'retry') events.push(happening);
     else done[happening.type].add(happening.sequence);

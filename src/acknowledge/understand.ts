@@ -35,15 +35,27 @@ export const notUnderstood: Understanding = {
 /** `[TRID-20040511-0001]` in a subject is a reference; a mere number or word in brackets is not. */
 const subjectReference = /\[((?:TRID|CLTRID|CTID|TRX|TXN|REF)[-:#_ ]?(?=[\w.-]*\d)[\w.-]{1,64})\]/i;
 
+/** What can be a name, cleaned, without repeats. */
+function cleanNames(found: readonly string[]): Set<string> {
+  const names = new Set<string>();
+  for (const name of found) {
+    const clean = cleanLine(name, 254);
+    if (isName(clean)) names.add(clean);
+  }
+  return names;
+}
+
+/** Every name that a mail asks for, as the registrar wrote it. */
+export function namesIn(mail: Readable): readonly string[] {
+  const form = forms.find((each) => each.detect(mail.lines));
+  return [...cleanNames(form?.parse(mail.lines).names ?? [])];
+}
+
 /** Finds the form and takes from it what an acknowledgement quotes. */
 export function understand(mail: Readable): Understanding {
   const form = forms.find((each) => each.detect(mail.lines));
   const found = form?.parse(mail.lines) ?? { names: [] };
-  const names = new Set<string>();
-  for (const name of found.names) {
-    const clean = cleanLine(name, 254);
-    if (isName(clean)) names.add(clean);
-  }
+  const names = cleanNames(found.names);
   const reference = found.reference ?? subjectReference.exec(mail.subject)?.[1];
   return {
     form: form?.id,

@@ -6,7 +6,7 @@
 //   office     operator          scrypt$16384$8$1$…     sha256=3f0b…
 
 import { ConfigError } from '../errors.ts';
-import { isPasswordHash } from './passwords.ts';
+import { isPasswordHash } from '../model/passwords.ts';
 
 /** consumer: fetches and settles. reader: looks. operator: looks, parks back, pauses. */
 export const roles = ['consumer', 'reader', 'operator'] as const;
@@ -55,4 +55,27 @@ export function parseClients(name: string, text: string): Client[] {
     clients.push({ name: client, roles: given, passwordHash: hash === '-' ? undefined : hash, certificate });
   }
   return clients;
+}
+
+/**
+ * The text of a clients file with a client's password set: its line is changed, or one is added.
+ * @param change roles undefined: those it has, and consumer for a new client
+ * @throws ConfigError when the text, before or after, is not a clients file
+ */
+export function withPassword(
+  file: string,
+  text: string,
+  change: { readonly name: string; readonly roles: string | undefined; readonly hash: string },
+): string {
+  parseClients(file, text);
+  const { name, hash } = change;
+  const lines = text === '' ? [] : text.replace(/\n$/, '').split('\n');
+  const at = lines.findIndex((line) => line.trim().split(/\s+/)[0] === name);
+  const [, roleText = 'consumer', , certificate = '-'] = (lines[at] ?? '').trim().split(/\s+/);
+  const line = [name, change.roles ?? roleText, hash, certificate].join(' ');
+  if (at === -1) lines.push(line);
+  else lines[at] = line;
+  const changed = `${lines.join('\n')}\n`;
+  parseClients(file, changed);
+  return changed;
 }

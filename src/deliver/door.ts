@@ -11,7 +11,7 @@ import type { Runtime } from '../ports/runtime.ts';
 import { type Client, type Role, roles } from './clients.ts';
 import { type OperationName, operationOf } from './contract.ts';
 import { QueueError } from './fault.ts';
-import { hashPassword, isPassword } from './passwords.ts';
+import { hashPassword, isPassword } from '../model/passwords.ts';
 import { AddressList, type Peer, peerOf } from './peer.ts';
 import { Throttle } from './throttle.ts';
 

@@ -15,7 +15,7 @@ import type { Lease } from './lease-state.ts';
 import { batchOf, tokenOf } from './lease-token.ts';
 import type { Ledger } from './ledger.ts';
 import { readAll } from './line-reader.ts';
-import { toRanges } from './ranges.ts';
+import { toRanges } from '../model/ranges.ts';
 import type { Select } from './selection.ts';
 import type { Caller } from './soap-dispatch.ts';
 import { untilMore } from './wait.ts';

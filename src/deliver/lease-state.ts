@@ -3,7 +3,7 @@
 
 import type { JournalState } from '../ports/journal.ts';
 import { Line, type LineRecord } from './line.ts';
-import { fromRanges, type Range, toRanges } from './ranges.ts';
+import { fromRanges, type Range, toRanges } from '../model/ranges.ts';
 
 /** The name of the journal of this state. */
 export const journalName = 'deliver';

@@ -4,7 +4,7 @@
 import { DamagedLogError } from '../errors.ts';
 import type { StoredRequest } from '../model/request.ts';
 import type { ReadLimit, RequestReader } from '../ports/request-log.ts';
-import { type Range, toRanges } from './ranges.ts';
+import { type Range, toRanges } from '../model/ranges.ts';
 
 /** The first requests of a line, as many as the limit lets through; the first one always. */
 export async function takeFromLine(

@@ -1,7 +1,7 @@
 // The line: which requests wait for the registry, in which order. It is the order of the log, but for what was set aside and
 // put back to the head or the tail. Pure; costs memory for the exceptions only. Never fails.
 
-import { type Range, RangeSet } from './ranges.ts';
+import { type Range, RangeSet } from '../model/ranges.ts';
 
 /** What a journal needs to build the line again. `again`: sequence, and the sequence behind which it stands. */
 export interface LineRecord {
@@ -25,7 +25,7 @@ export class Line {
   }
 
   record(): LineRecord {
-    return { through: this.#through, beyond: this.#beyond.ranges(), again: [...this.#again] };
+    return { through: this.#through, beyond: [...this.#beyond.ranges], again: [...this.#again] };
   }
 
   get through(): number {

@@ -5,7 +5,7 @@
 import type { StoredRequest } from '../model/request.ts';
 import type { ReadLimit, RequestReader } from '../ports/request-log.ts';
 import { readAll, takeFromLine } from './line-reader.ts';
-import type { Range } from './ranges.ts';
+import type { Range } from '../model/ranges.ts';
 
 /** What a selection looks at. */
 interface Situation {
@@ -19,7 +19,8 @@ interface Situation {
 
 export type Select = (situation: Situation, limit: ReadLimit) => Promise<StoredRequest[]>;
 
-export type NamesOf = (request: StoredRequest) => readonly string[];
+/** The domain names that a request asks for, each in one spelling. */
+export type NamesOf = (request: StoredRequest) => readonly string[] | Promise<readonly string[]>;
 
 function* untilFirst(line: Iterable<Range>, delayed: ReadonlySet<number>): Generator<Range> {
   for (const [first, last] of line) {
@@ -60,14 +61,14 @@ async function* unheld(reader: RequestReader, { line, held }: Situation, bytes: 
 export function byNameSelection(reader: RequestReader, namesOf: NamesOf): Select {
   /** Names of what is out. */
   const known = new Map<number, readonly string[]>();
-  const learn = (request: StoredRequest): readonly string[] => {
-    const names = namesOf(request);
+  const learn = async (request: StoredRequest): Promise<readonly string[]> => {
+    const names = await namesOf(request);
     return names.length === 0 ? [unnamed] : names;
   };
   const namesOut = async (held: ReadonlySet<number>): Promise<Set<string>> => {
     for (const sequence of known.keys()) if (!held.has(sequence)) known.delete(sequence);
     const missing = [...held].filter((sequence) => !known.has(sequence));
-    for (const request of await readAll(reader, missing)) known.set(request.sequence, learn(request));
+    for (const request of await readAll(reader, missing)) known.set(request.sequence, await learn(request));
     return new Set([...known.values()].flat());
   };
 
@@ -81,7 +82,7 @@ export function byNameSelection(reader: RequestReader, namesOf: NamesOf): Select
       lookedBytes += request.size;
       if (taken.length === limit.count || ++looked > lookAhead.count || lookedBytes > lookAhead.bytes * limit.bytes)
         break;
-      const names = learn(request);
+      const names = await learn(request);
       const free = !situation.delayed.has(request.sequence) && !names.some((name) => blocked.has(name));
       if (free && taken.length > 0 && request.size > bytes) break;
       if (free) {
@@ -91,7 +92,7 @@ export function byNameSelection(reader: RequestReader, namesOf: NamesOf): Select
       // Whatever stands behind it with the same name waits, whether this one was taken or not.
       for (const name of names) if (!free || name !== unnamed) blocked.add(name);
     }
-    for (const request of taken) known.set(request.sequence, learn(request));
+    for (const request of taken) known.set(request.sequence, await learn(request));
     return taken;
   };
 }
