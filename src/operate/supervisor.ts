@@ -38,8 +38,10 @@ export interface StageHealth {
 }
 
 const windowMs = 600_000;
-/** Pauses before a restart, in milliseconds: the first is none, the last is kept. */
+/** Pauses before a restart, in milliseconds, by how many lives in a row were short: the first is none, the last is kept. */
 const pausesMs = [0, 100, 250, 500, 1_000, 2_000, 5_000];
+/** A stage that has worked for so long was not in a loop of crashes, and is started again at once. */
+const soundLifeMs = 1_000;
 /** A stage that has never worked is given up after so many attempts. */
 const firstAttempts = 5;
 /** Exit codes that a restart would not change. */
@@ -51,6 +53,9 @@ class StageProcess {
   child: ChildProcess | undefined;
   address: { host: string; port: number } | undefined;
   worked = false;
+  /** Since when this life works; undefined while it starts. */
+  worksSince: number | undefined;
+  shortLives = 0;
   starts: number[] = [];
   total = -1;
 
@@ -110,6 +115,7 @@ export class Supervisor {
   #ready(stage: StageProcess, message: ReadyMessage): void {
     stage.state = 'working';
     stage.worked = true;
+    stage.worksSince = this.#parts.clock.elapsed();
     stage.address = message.address;
     this.#parts.log.info({ child: stage.stage, childPid: stage.child?.pid, ...message.address }, 'stage works');
     if (this.#announced || !this.#stages.every((each) => each.worked)) return;
@@ -135,7 +141,10 @@ export class Supervisor {
         void this.#stop(code === null || code === 0 ? exitCode.failed : code);
       return;
     }
-    const pause = pausesMs[Math.min(stage.starts.length - 1, pausesMs.length - 1)] ?? 0;
+    const sound = stage.worksSince !== undefined && clock.elapsed() - stage.worksSince >= soundLifeMs;
+    const pause = sound ? 0 : (pausesMs[Math.min(stage.shortLives, pausesMs.length - 1)] ?? 0);
+    stage.shortLives = sound ? 0 : stage.shortLives + 1;
+    stage.worksSince = undefined;
     stage.state = 'restarting';
     log.error({ child: stage.stage, code, signal, pauseMs: pause }, 'stage died, starting it again');
     if (pause === 0) this.#start(stage);
