@@ -145,11 +145,15 @@ export async function verifySpool(config: Config, progress: Progress): Promise<V
   return { ...report, problems };
 }
 
+const orphaned = 'the supervisor is gone';
+/** How long a stage without a supervisor takes to leave: the next daemon waits for its lock, and nobody else for it. */
+const orphanStopMs = 500;
+
 /** Resolves when somebody wants this process to end: a signal, or a supervisor that is gone. */
 function askedToStop(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
-    if (process.channel) process.once('disconnect', () => resolve('the supervisor is gone'));
+    if (process.channel) process.once('disconnect', () => resolve(orphaned));
   });
 }
 
@@ -176,7 +180,7 @@ export async function runStage(stage: StageName, config: Config, version: string
       code = codeFor(why);
     } else log.info({ why }, 'stopping');
     const late = new Promise<'late'>((resolve) => {
-      runtime.clock.after(config.serve.stop_seconds * 1000, () => resolve('late'));
+      runtime.clock.after(why === orphaned ? orphanStopMs : config.serve.stop_seconds * 1000, () => resolve('late'));
     });
     if ((await Promise.race([running.stop(), late])) === 'late') {
       log.error('stopping took too long: leaving as after a crash, which loses nothing');
