@@ -1,4 +1,5 @@
 // A private Seawall for a rehearsal: free ports, a temporary spool, its own process. Takes settings, gives its addresses.
+// One that has ended (or was killed) can be started again on the same spool and ports, as an init system would.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -12,13 +13,24 @@ export interface Daemon {
   readonly smtpPort: number;
   readonly soapPort: number;
   readonly adminPort: number;
+  /** The process of now: `again` replaces it. */
   readonly process: ChildProcess;
   /** Its environment, to run other verbs on the same spool. */
   readonly environment: NodeJS.ProcessEnv;
   /** What it has logged so far. */
   log(): string;
-  /** Ends it in order and removes its spool. Gives the exit code. */
+  /** Starts it again once its process has ended. Resolves when all of it works. */
+  again(): Promise<void>;
+  /** Ends it in order and removes its spool, unless the settings brought one. Gives the exit code. */
   stop(): Promise<number | null>;
+}
+
+/** How the daemon is run. */
+export interface DaemonOptions {
+  /** Program and arguments in front of the command line: strace, prlimit … */
+  readonly under?: readonly string[];
+  /** What the log must say before it counts as started. */
+  readonly ready?: string;
 }
 
 const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
@@ -32,9 +44,15 @@ export function seawall(...args: string[]): [string, string[]] {
  * Starts a private daemon and waits until all of it works.
  * @param stage one stage only, or undefined for the whole
  * @param settings environment variables on top of the defaults
+ * @param options what it runs under, and when it counts as started
  */
-export async function startDaemon(stage?: string, settings: Record<string, string> = {}): Promise<Daemon> {
-  const spool = await mkdtemp(join(tmpdir(), 'seawall-spool-'));
+export async function startDaemon(
+  stage?: string,
+  settings: Record<string, string> = {},
+  { under = [], ready = stage === undefined ? 'Seawall is running' : 'the log is open' }: DaemonOptions = {},
+): Promise<Daemon> {
+  const given = settings['SEAWALL_SPOOL_DIR'];
+  const spool = given ?? (await mkdtemp(join(tmpdir(), 'seawall-spool-')));
   const [smtpPort, soapPort, adminPort] = [await freePort(), await freePort(), await freePort()];
   const environment = {
     ...process.env,
@@ -46,34 +64,48 @@ export async function startDaemon(stage?: string, settings: Record<string, strin
     SEAWALL_LOG_FORMAT: 'json',
     ...settings,
   };
-  const [file, args] = seawall('serve', ...(stage === undefined ? [] : [stage]));
-  const child = spawn(file, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  let child: ChildProcess | undefined;
   let log = '';
-  const ready = new Promise<void>((resolve, reject) => {
-    const look = (chunk: Buffer): void => {
-      log = `${log}${chunk.toString()}`.slice(-200_000);
-      if (log.includes('Seawall is running') || (stage !== undefined && log.includes('the log is open'))) resolve();
-    };
-    child.stdout.on('data', look);
-    child.stderr.on('data', look);
-    child.once('exit', (code) => reject(new Error(`the daemon ended with ${code}:\n${log.slice(-4000)}`)));
-  });
-  const stop = async (): Promise<number | null> => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await gone;
+  const launch = async (): Promise<ChildProcess> => {
+    const [node, args] = seawall('serve', ...(stage === undefined ? [] : [stage]));
+    const [file = node, ...rest] = [...under, node, ...args];
+    const launched = spawn(file, rest, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = launched;
+    log = '';
+    await new Promise<void>((resolve, reject) => {
+      const look = (chunk: Buffer): void => {
+        log = `${log}${chunk.toString()}`.slice(-200_000);
+        if (log.includes(ready)) resolve();
+      };
+      launched.stdout.on('data', look);
+      launched.stderr.on('data', look);
+      launched.once('error', reject);
+      launched.once('exit', (code) => reject(new Error(`the daemon ended with ${code}:\n${log.slice(-4000)}`)));
+    });
+    return launched;
+  };
+  const ended = async (): Promise<void> => {
+    if (child && child.exitCode === null && child.signalCode === null) {
+      await new Promise((resolve) => child?.once('exit', resolve));
     }
-    await rm(spool, { recursive: true, force: true });
-    return child.exitCode;
+  };
+  const stop = async (): Promise<number | null> => {
+    child?.kill('SIGTERM');
+    await ended();
+    if (given === undefined) await rm(spool, { recursive: true, force: true });
+    return child?.exitCode ?? null;
   };
   try {
-    await ready;
+    const daemon = { process: await launch(), spool, smtpPort, soapPort, adminPort, environment, log: () => log, stop };
+    const again = async (): Promise<void> => {
+      await ended();
+      daemon.process = await launch();
+    };
+    return Object.assign(daemon, { again });
   } catch (error) {
     await stop();
     throw error;
   }
-  return { spool, smtpPort, soapPort, adminPort, process: child, environment, log: () => log, stop };
 }
 
 /** Whether the compiled program is there. */
