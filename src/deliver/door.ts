@@ -14,6 +14,7 @@ import { QueueError } from './fault.ts';
 import { hashPassword, isPassword } from '../model/passwords.ts';
 import { AddressList, type Peer, peerOf } from './peer.ts';
 import { Throttle } from './throttle.ts';
+import { Turns } from './turns.ts';
 
 /** A name and a password, from wherever they came. */
 export interface Credentials {
@@ -53,6 +54,8 @@ export class Door {
   /** Made anew with each process; what it signs proves that a password was right, without keeping the password. */
   readonly #key: Buffer;
   readonly #decoy: Promise<string>;
+  /** One hash at a time: they share their threads with the disk, and whoever guesses shall not slow the journal. */
+  readonly #hashing = new Turns();
   #known = new Map<string, Buffer>();
   #clients: readonly Client[] | undefined;
 
@@ -111,7 +114,7 @@ export class Door {
       return client;
     }
     // An unknown name takes as long as a wrong password.
-    if (!client?.passwordHash) await isPassword(credentials.password, await this.#decoy);
+    if (!client?.passwordHash) await this.#fits(credentials.password, await this.#decoy);
     this.#log.warn({ client: peer.address, name: credentials.name.slice(0, 64) }, 'failed login');
     await this.#throttle.failed(peer.address);
     throw notAllowed('The name or the password is wrong.', 401);
@@ -144,8 +147,12 @@ export class Door {
     const proof = createHmac('sha256', this.#key).update(`${name}\0${passwordHash}\0${password}`).digest();
     const known = this.#known.get(name);
     if (known && timingSafeEqual(known, proof)) return true;
-    if (!(await isPassword(password, passwordHash))) return false;
+    if (!(await this.#fits(password, passwordHash))) return false;
     this.#known.set(name, proof);
     return true;
+  }
+
+  #fits(password: string, hash: string): Promise<boolean> {
+    return this.#hashing.run(() => isPassword(password, hash));
   }
 }
