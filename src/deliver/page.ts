@@ -74,6 +74,10 @@ export function page(address: string): string {
 <p>The careful loop: <a href="#Fetch">Fetch</a> with an attemptId that you have written down, process each request in its
 order, <a href="#Confirm">Confirm</a> through the last one. When a reply is lost, or after a crash, ask again with the same
 attemptId: you get the same batch. Before you process a request, look whether you know its ticket already.</p>
+<p>The order, as the operator has set it in <code>deliver.order</code>. <em>strict</em>: one lease at a time, at the head of
+the line; nothing is delivered before everything that came earlier is confirmed or parked. <em>by-name</em>: several leases
+at a time; two requests for the same domain name are never out together, and the earlier one goes first; requests in which
+no name was recognised keep their order among themselves. Whatever expires or is released goes back to its own place.</p>
 <nav><p>${operationNames.map((name) => `<a href="#${name}">${name}</a>`).join(' · ')}</p></nav>
 ${operationNames.map(sectionOf).join('\n')}
 <h2>Faults</h2><p>HTTP 500 and a Fault whose detail is a <code>QueueFault</code> with one of these codes:</p>
