@@ -1,9 +1,11 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { deferred } from '../src/ports/runtime.ts';
 import { Rates } from '../src/deliver/rates.ts';
 import { call, envelope, openStage, operation, post, valueOf } from './support/deliver.ts';
-import { MemoryLog, request } from './support/memory.ts';
+import { MemoryLog, request, runtimeWith, TurnedClock } from './support/memory.ts';
 
 const fetchArgs = { clientId: 'r', attemptId: 'a', max: 3 };
 
@@ -105,6 +107,24 @@ test('stopping answers who waits, and then nobody', async (t) => {
     () => ok(false, 'still answers'),
     () => undefined,
   );
+});
+
+test('stopping does not wait for a client that does not read', async (t) => {
+  const log = new MemoryLog();
+  for (let each = 0; each < 16; each++) log.add(request(Buffer.alloc(1_048_576, 'x')));
+  const clock = new TurnedClock();
+  const { stage, port } = await openStage(t, { log, runtime: runtimeWith(clock) });
+  const body = envelope(operation('Fetch', '<clientId>s</clientId><attemptId>s</attemptId><max>16</max>'));
+  const head = `POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const socket = connect(port, '127.0.0.1', () => socket.write(head + body));
+  await once(socket, 'readable');
+  let stopped = false;
+  const stopping = stage.stop().then(() => (stopped = true));
+  await clock.turn(4_999);
+  equal(stopped, false);
+  await clock.turn(1);
+  await stopping;
+  socket.destroy();
 });
 
 test('rates are those of the last minute', () => {

@@ -61,7 +61,7 @@ export async function startDeliver(parts: {
     Resume: (input) => park.resume(input),
   });
   const door = new Door({ limits, runtime, log }, limits.clients === '' ? undefined : []);
-  const endpoint = new Endpoint({ limits, dispatch, door, log });
+  const endpoint = new Endpoint({ limits, dispatch, door, clock, log });
   let files = { stop: (): void => undefined };
   const stop = async (): Promise<void> => {
     const closed = endpoint.close();

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import { DamagedLogError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { listenAt } from '../ports/listen.ts';
-import { errorCode } from '../ports/runtime.ts';
+import { type Clock, errorCode } from '../ports/runtime.ts';
 import { Connections } from './connections.ts';
 import type { Door } from './door.ts';
 import { checkSoapAction, readEnvelope } from './envelope.ts';
@@ -24,8 +24,12 @@ interface Parts {
   readonly limits: Config['soap'];
   readonly dispatch: SoapDispatch;
   readonly door: Door;
+  readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** How long answers may take to go out when the stage stops. */
+const closeMs = 5_000;
 
 /** What is answered, by Node's error code, when not even HTTP could be read. */
 const unreadable: Record<string, string> = {
@@ -36,6 +40,7 @@ const unreadable: Record<string, string> = {
 export class Endpoint {
   readonly #limits: Config['soap'];
   readonly #dispatch: SoapDispatch;
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #door: Door;
   readonly #server: Server | SecureServer;
@@ -43,10 +48,11 @@ export class Endpoint {
   /** Bytes of answers that clients have not taken yet. */
   #untaken = 0;
 
-  constructor({ limits, dispatch, door, log }: Parts) {
+  constructor({ limits, dispatch, door, clock, log }: Parts) {
     this.#limits = limits;
     this.#dispatch = dispatch;
     this.#door = door;
+    this.#clock = clock;
     this.#log = log;
     const idleMs = limits.idle_seconds * 1_000;
     const options = {
@@ -84,11 +90,18 @@ export class Endpoint {
     return { host, port: address.port };
   }
 
-  /** Takes nothing new; resolves when every answer under way is out. Long polls have to be ended by their owner. */
+  /**
+   * Takes nothing new; resolves when every answer under way is out, or has had its time. Long polls have to be ended by
+   * their owner.
+   */
   async close(): Promise<void> {
+    // Node counts a connection as idle while its answer is still on its way out; we close the idle ones ourselves.
+    this.#server.closeIdleConnections = () => undefined;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#connections.closeIdle();
+    const late = this.#clock.after(closeMs, () => this.#server.closeAllConnections());
     await closed;
+    late.cancel();
   }
 
   /** Never rejects: whatever goes wrong is an answer, or the end of this one connection. */
