@@ -88,6 +88,12 @@ const keys = {
     connections: number(5_000, 1, 100_000, 'the most connections at once; more get 421'),
     buffered_bytes: number(268_435_456, 1_048_576, 17_179_869_184, 'the most message bytes in memory; more get 452'),
     idle_seconds: number(60, 1, 3_600, 'silence after which a connection is closed'),
+    duplicate_seconds: number(
+      day,
+      0,
+      60 * day,
+      'how long a kept request is known when it comes again: its copy gets the first ticket; 0: never',
+    ),
     data_seconds: number(300, 1, 3_600, 'the longest a message may take to arrive'),
   },
   soap: {

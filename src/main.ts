@@ -37,7 +37,9 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
     const { startIntake } = await import('./intake/intake.ts');
     const openLog = async () => {
       const { mailbox_bytes: bytes, mailbox_count: count, mailbox_seconds: seconds } = config.spool;
-      const { writer, recovered, epoch } = await openMailboxes(runtime, lockFiles, spool, { bytes, count, seconds });
+      const repeatMs = config.smtp.duplicate_seconds * 1000;
+      const rotation = { bytes, count, seconds };
+      const { writer, recovered, epoch } = await openMailboxes(runtime, lockFiles, spool, rotation, repeatMs);
       if (recovered.cut)
         log.warn({ ...recovered.cut }, 'an unfinished write was cut away and kept beside the mailboxes');
       log.info({ epoch, lastSequence: recovered.lastSequence }, 'recovered');

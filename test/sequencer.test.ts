@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NotSequencedError, Sequencer } from '../src/intake/sequencer.ts';
+import { NotSequencedError, type Place, Sequencer } from '../src/intake/sequencer.ts';
 import type { NewRequest } from '../src/model/request.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
 import { request, settle } from './support/memory.ts';
@@ -33,6 +33,10 @@ class HeldLog implements RequestWriter {
   async close(): Promise<void> {}
 }
 
+async function sequencesOf(places: readonly Promise<Place>[]): Promise<number[]> {
+  return (await Promise.all(places)).map((each) => each.sequence);
+}
+
 const limits = { batchCount: 3, batchBytes: 1_000, waitingCount: 5 };
 
 test('while one write is under way arrivals gather, and the order of arrival is the order of the log', async () => {
@@ -45,7 +49,7 @@ test('while one write is under way arrivals gather, and the order of arrival is 
   assert.deepEqual(log.batches, [['a'], ['b', 'c', 'd']]);
   await log.endWrite();
   await log.endWrite();
-  assert.deepEqual(await Promise.all(numbers), [1, 2, 3, 4, 5]);
+  assert.deepEqual(await sequencesOf(numbers), [1, 2, 3, 4, 5]);
   assert.deepEqual(log.batches.at(-1), ['e']);
 });
 
@@ -69,11 +73,11 @@ test('past the bound of the line the answer is no, at once, and those in line ke
     (error: unknown) => error instanceof NotSequencedError && error.kind === 'full',
   );
   for (let i = 0; i < 3; i++) await log.endWrite();
-  assert.deepEqual(await Promise.all(taken), [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(await sequencesOf(taken), [1, 2, 3, 4, 5, 6]);
   const later = sequencer.submit(request('later\r\n'));
   await settle();
   await log.endWrite();
-  assert.equal(await later, 7);
+  assert.deepEqual(await later, { sequence: 7, repeated: false });
 });
 
 test('a failed write fails its whole batch, all that wait, and all that come after', async () => {

@@ -10,7 +10,7 @@ import type { RequestWriter } from '../ports/request-log.ts';
 import { deferred, type Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { Admission, Refusal } from './admission.ts';
-import { NotSequencedError, Sequencer } from './sequencer.ts';
+import { NotSequencedError, type Place, Sequencer } from './sequencer.ts';
 import { SmtpServer } from './smtp-server.ts';
 
 /** What the stage is made of. */
@@ -51,7 +51,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
   let sequencer: Sequencer | undefined;
   let stopping = false;
 
-  const keep = async (request: NewRequest): Promise<number> => {
+  const keep = async (request: NewRequest): Promise<Place> => {
     if (!sequencer) throw new Refusal(451, '4.3.2 Not ready, try again later');
     try {
       return await sequencer.submit(request);

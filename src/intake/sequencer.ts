@@ -17,9 +17,16 @@ export class NotSequencedError extends Error {
   }
 }
 
+/** A request's place in the order. */
+export interface Place {
+  readonly sequence: number;
+  /** It had this place already: what came now is a copy, and is not stored again. */
+  readonly repeated: boolean;
+}
+
 interface Waiting {
   readonly request: NewRequest;
-  readonly kept: (sequence: number) => void;
+  readonly kept: (place: Place) => void;
   readonly failed: (reason: NotSequencedError) => void;
 }
 
@@ -38,10 +45,13 @@ export class Sequencer {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #lost: string | undefined;
+  /** New numbers ascend, so whatever is not above this is an earlier request's. */
+  #highest: number;
 
   constructor(writer: RequestWriter, limits: SequencerLimits) {
     this.#writer = writer;
     this.#limits = limits;
+    this.#highest = writer.lastSequence;
   }
 
   /** How many requests wait for their write to begin. */
@@ -51,10 +61,10 @@ export class Sequencer {
 
   /**
    * Takes the next place in the order for a request. The order of calls is the order of the log.
-   * @returns its sequence number, once it is on stable storage
+   * @returns its place, once it is on stable storage
    * @throws NotSequencedError; the outcome is then unknown to us, and the sender will send again
    */
-  submit(request: NewRequest): Promise<number> {
+  submit(request: NewRequest): Promise<Place> {
     if (this.#lost !== undefined) return Promise.reject(new NotSequencedError('lost', this.#lost));
     if (this.#waiting.length >= this.#limits.waitingCount) {
       return Promise.reject(new NotSequencedError('full', `${this.#waiting.length} requests wait for the disk`));
@@ -73,7 +83,8 @@ export class Sequencer {
         batch.forEach((each, i) => {
           const sequence = sequences[i];
           if (sequence === undefined) throw new Error('the log gave fewer numbers than requests');
-          each.kept(sequence);
+          each.kept({ sequence, repeated: sequence <= this.#highest });
+          this.#highest = Math.max(this.#highest, sequence);
         });
       } catch (error) {
         // The writer is done for: so is everything that waits for it.

@@ -7,20 +7,22 @@ import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMT
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
+import { fingerprintsOf } from '../model/fingerprints.ts';
 import type { NewRequest } from '../model/request.ts';
 import { ticketOf } from '../model/ticket.ts';
 import { listenAt } from '../ports/listen.ts';
 import { deferred, type Runtime } from '../ports/runtime.ts';
 import { type Admission, Refusal } from './admission.ts';
 import { IncomingMessage } from './incoming-message.ts';
+import type { Place } from './sequencer.ts';
 
 /** What the endpoint works with. */
 export interface SmtpParts {
   readonly config: Config['smtp'];
   readonly runtime: Runtime;
   readonly admission: Admission;
-  /** Gives the request its place: resolves with its sequence once it is kept, rejects with the refusal to send. */
-  readonly keep: (request: NewRequest) => Promise<number>;
+  /** Gives the request its place: resolves with it once it is kept, rejects with the refusal to send. */
+  readonly keep: (request: NewRequest) => Promise<Place>;
   readonly log: Logger;
   /** Certificate and key in PEM, when STARTTLS is to be offered. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
@@ -141,7 +143,7 @@ export class SmtpServer extends SMTPServer {
     stream.on('end', () => {
       deadline.cancel();
       void this.#received(message, session).then(
-        (ticket) => callback(null, `2.0.0 Ok: queued as ${ticket}`),
+        (kept) => callback(null, `2.0.0 Ok: queued as ${kept}`),
         (error: unknown) => {
           const refusal = error instanceof Refusal ? error : new Refusal(451, '4.3.0 Local trouble, try again later');
           if (refusal !== error)
@@ -153,9 +155,9 @@ export class SmtpServer extends SMTPServer {
     });
   }
 
-  /** The final dot has been read: from here on the message has its time, and asks for its place. */
+  /** The final dot has been read: from here on the message has its time, and asks for its place. Gives the words for it. */
   async #received(message: IncomingMessage, session: SMTPServerSession): Promise<string> {
-    const { runtime, keep, log } = this.#parts;
+    const { config, runtime, keep, log } = this.#parts;
     const bytes = message.end();
     if (bytes instanceof Refusal) throw bytes;
     try {
@@ -176,14 +178,15 @@ export class SmtpServer extends SMTPServer {
         },
         message: bytes,
       };
-      const sequence = await keep(request);
+      const fingerprints = config.duplicate_seconds > 0 ? fingerprintsOf(request) : undefined;
+      const { sequence, repeated } = await keep(fingerprints ? { ...request, fingerprints } : request);
       const ticket = ticketOf(sequence);
       const { envelope, client } = request;
       log.info(
         { ticket, sequence, session: session.id, from: envelope.from, client: client.address, size: bytes.length },
-        'kept',
+        repeated ? 'kept already: a copy, which got the first ticket' : 'kept',
       );
-      return ticket;
+      return repeated ? `${ticket} (already kept)` : ticket;
     } finally {
       message.release();
     }

@@ -29,6 +29,8 @@ export interface NewRequest {
   readonly client: Client;
   /** The exact bytes after DATA, dot-unstuffed, CRLF line ends; no bare CR, no bare LF. */
   readonly message: Buffer;
+  /** By what a second copy of this request is known (fingerprints.ts); absent: every copy gets a place of its own. */
+  readonly fingerprints?: readonly string[];
 }
 
 /** A request in its place. `message` is byte for byte what the registrar sent: size and digest were checked on reading. */

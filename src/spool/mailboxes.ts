@@ -12,8 +12,9 @@ import { DurablePublisher, readDurable } from './durable.ts';
 import { encode } from './format.ts';
 import { writeIndex } from './index-file.ts';
 import type { Locks } from './lock-file.ts';
-import { mailboxName } from './mailbox-file.ts';
+import { listMailboxes, mailboxName } from './mailbox-file.ts';
 import { type Recovered, recover } from './recovery.ts';
+import { Repeats } from './repeats.ts';
 
 /** When a new mailbox is begun. */
 export interface Rotation {
@@ -68,6 +69,7 @@ class MailboxWriter implements RequestWriter {
   readonly #claim: Claim;
   readonly #publisher: DurablePublisher;
   readonly #recent: ReadonlyMap<string, number>;
+  readonly #repeats: Repeats | undefined;
   #mailbox: OpenMailbox;
   #lastSequence: number;
   #lastChain: string;
@@ -83,12 +85,14 @@ class MailboxWriter implements RequestWriter {
     publisher: DurablePublisher,
     recovered: Recovered,
     mailbox: OpenMailbox,
+    repeats: Repeats | undefined,
   ) {
     this.#runtime = runtime;
     this.#folder = folder;
     this.#rotation = rotation;
     this.#claim = held;
     this.#recent = recovered.lastBatch;
+    this.#repeats = repeats;
     this.#lastSequence = recovered.lastSequence;
     this.#lastChain = recovered.lastChain;
     this.#mailbox = mailbox;
@@ -109,16 +113,35 @@ class MailboxWriter implements RequestWriter {
     try {
       const sequences: number[] = [];
       let fresh: NewRequest[] = [];
+      const inThisCall = new Map<string, number>();
       for (const request of requests) {
-        const known = this.#recent.get(request.id);
+        const known = this.#recent.get(request.id) ?? (await this.#firstOf(request, inThisCall));
         if (known === undefined) fresh.push(request);
-        sequences.push(known ?? this.#lastSequence + fresh.length);
+        const sequence = known ?? this.#lastSequence + fresh.length;
+        sequences.push(sequence);
+        if (!this.#repeats) continue;
+        for (const each of request.fingerprints ?? []) inThisCall.set(each, inThisCall.get(each) ?? sequence);
       }
+      // A number from before is an answer too: it wants the last look that a write would take.
+      if (fresh.length < requests.length) this.#claim.check();
       while (fresh.length > 0) fresh = fresh.slice(await this.#write(fresh));
       return sequences;
     } catch (error) {
       throw this.#stop(error);
     }
+  }
+
+  /** The number of the same request when it is kept already, or comes before this one in the same call. */
+  async #firstOf(request: NewRequest, inThisCall: ReadonlyMap<string, number>): Promise<number | undefined> {
+    if (!this.#repeats || !request.fingerprints) return undefined;
+    for (const each of request.fingerprints) {
+      const sequence = inThisCall.get(each);
+      if (sequence !== undefined) return sequence;
+    }
+    const candidates = this.#repeats.candidates(request);
+    if (candidates.length === 0) return undefined;
+    const { first, offsets } = this.#mailbox;
+    return this.#repeats.prove(request, candidates, (sequence) => offsets[sequence - first]);
   }
 
   /** Writes as many as still belong into one mailbox; gives how many. */
@@ -153,6 +176,10 @@ class MailboxWriter implements RequestWriter {
     this.#lastChain = chain;
     this.#lastSequence += offsets.length;
     await this.#publisher.publish({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size });
+    for (const [i] of offsets.entries()) {
+      const request = requests[i];
+      if (request) this.#repeats?.add(batch + i, request);
+    }
     return offsets.length;
   }
 
@@ -169,6 +196,7 @@ class MailboxWriter implements RequestWriter {
     this.#claim.check();
     await seal(this.#runtime.disk, this.#folder, this.#mailbox);
     this.#mailbox = await beginMailbox(this.#runtime, this.#folder, this.#lastSequence + 1);
+    await this.#repeats?.rotated(this.#mailbox.first);
   }
 
   #stop(cause: unknown): Error {
@@ -187,13 +215,15 @@ class MailboxWriter implements RequestWriter {
   }
 
   async #close(): Promise<void> {
-    if (this.#stopped) {
+    const failed = this.#stopped !== undefined;
+    this.#stopped ??= new Error('the log is closed');
+    await this.#repeats?.close(!failed);
+    if (failed) {
       await this.#mailbox.file.close();
       await this.#publisher.close(false);
       await this.#claim.release();
       return;
     }
-    this.#stopped = new Error('the log is closed');
     await seal(this.#runtime.disk, this.#folder, this.#mailbox);
     if (this.#mailbox.size === 0) await this.#runtime.disk.remove(join(this.#folder, mailboxName(this.#mailbox.first)));
     await this.#publisher.close(true);
@@ -218,6 +248,7 @@ async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox)
 
 /**
  * Claims the log in `spool`, recovers it and begins a mailbox.
+ * @param repeatMs how long a kept request is known when it comes again; 0: not at all
  * @returns the writer, and what recovery found
  * @throws InUseError, DamagedLogError, or what the disk says
  */
@@ -226,22 +257,28 @@ export async function openMailboxes(
   locks: Locks,
   spool: string,
   rotation: Rotation,
+  repeatMs = 0,
 ): Promise<{ writer: RequestWriter; recovered: Recovered; epoch: string }> {
   const { disk } = runtime;
   const held = await claim(runtime, locks, spool, 'intake');
+  let repeats: Repeats | undefined;
   try {
     const folder = mailboxFolder(spool);
     await disk.makeFolder(folder);
     await disk.syncFolder(spool);
     const logId = (await readLogId(disk, spool)) ?? (await makeLogId(runtime, spool));
-    const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held.epochName);
+    const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held.epochName, repeatMs > 0);
     held.check();
-    const mailbox = await beginMailbox(runtime, folder, recovered.lastSequence + 1);
+    const firsts = await listMailboxes(disk, folder);
+    const next = recovered.lastSequence + 1;
+    if (repeatMs > 0) repeats = await Repeats.open(runtime, folder, firsts, next, repeatMs);
+    const mailbox = await beginMailbox(runtime, folder, next);
     const position = { sequence: recovered.lastSequence, mailbox: mailbox.first, offset: 0 };
     const publisher = await DurablePublisher.create(disk, spool, position);
-    const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, mailbox);
+    const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, mailbox, repeats);
     return { writer, recovered, epoch: held.epochName };
   } catch (error) {
+    await repeats?.close(false);
     await held.release();
     throw error;
   }

@@ -12,8 +12,10 @@
 
 import { join } from 'node:path';
 import { DamagedLogError } from '../errors.ts';
+import { fingerprintsOf } from '../model/fingerprints.ts';
 import type { Disk, DiskFile } from '../ports/runtime.ts';
 import type { Position } from './durable.ts';
+import { Marks, newestMark, writeMarks } from './fingerprint-file.ts';
 import { BrokenRecord, decode, firstChain, nextChain } from './format.ts';
 import { writeIndex } from './index-file.ts';
 import { lastRawRecord, listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
@@ -39,7 +41,7 @@ interface Scan {
 }
 
 /** Reads the last mailbox from its start to the first record that is not intact. */
-async function scan(file: DiskFile, size: number, first: number, chainBefore: string): Promise<Scan> {
+async function scan(file: DiskFile, size: number, first: number, chainBefore: string, marks?: Marks): Promise<Scan> {
   const found: Scan = { lastSequence: first - 1, lastChain: chainBefore, lastBatch: new Map(), end: 0, offsets: [] };
   let batch = 0;
   for await (const { offset, bytes } of rawRecords(file, 0, size)) {
@@ -54,6 +56,7 @@ async function scan(file: DiskFile, size: number, first: number, chainBefore: st
       if (record.batch !== batch) found.lastBatch.clear();
       batch = record.batch;
       found.lastBatch.set(record.request.id, record.request.sequence);
+      marks?.push(record.request.receivedAt, fingerprintsOf(record.request));
       found.lastSequence = record.request.sequence;
       found.lastChain = record.request.chain;
       found.offsets.push(offset);
@@ -144,6 +147,7 @@ async function copyDurably(disk: Disk, source: DiskFile, from: number, to: numbe
  * Afterwards every mailbox is sealed and the next one, which begins with `lastSequence + 1`, does not exist.
  * @param durable the published position, if it is known
  * @param epochName ends the name of a piece that is cut away
+ * @param marked whether the mailbox gets its fingerprints too, when it has none
  * @throws DamagedLogError when an intact order cannot be had without a person's decision
  */
 export async function recover(
@@ -152,6 +156,7 @@ export async function recover(
   logId: string,
   durable: Position | undefined,
   epochName: string,
+  marked = false,
 ): Promise<Recovered> {
   const firsts = await listMailboxes(disk, folder);
   const first = firsts.at(-1);
@@ -168,12 +173,13 @@ export async function recover(
   const name = mailboxName(first);
   const path = join(folder, name);
   const file = await disk.open(path, 'read');
+  const marks = marked && (await newestMark(disk, folder, first)) === undefined ? new Marks(first) : undefined;
   let cut: Recovered['cut'];
   let found: Scan;
   try {
     const size = await file.size();
     const sealed = await file.isSealed();
-    found = await scan(file, size, first, chainBefore);
+    found = await scan(file, size, first, chainBefore, marks);
     if (found.broken || (durable && durable.sequence > found.lastSequence)) {
       await assertTorn(file, size, sealed, name, found, durable);
       cut = { name: `${name}.torn-${epochName}`, bytes: size - found.end };
@@ -186,6 +192,7 @@ export async function recover(
   }
   if (found.end > 0) await writeIndex(disk, folder, first, found.offsets);
   else await disk.remove(path);
+  if (marks && marks.count > 0) await writeMarks(disk, folder, marks);
   await disk.syncFolder(folder);
   const { lastSequence, lastChain, lastBatch } = found;
   return { lastSequence, lastChain, lastBatch, ...(cut && { cut }) };

@@ -1,0 +1,66 @@
+// An intake on a real log and real sockets for tests: started on a spool, stopped with the test or before.
+
+import type { TestContext } from 'node:test';
+import { makeConfig } from '../../src/config.ts';
+import { startIntake } from '../../src/intake/intake.ts';
+import { silent } from '../../src/logger.ts';
+import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+import type { Clock } from '../../src/ports/runtime.ts';
+import { lockFiles } from '../../src/spool/lock-file.ts';
+import { openMailboxes } from '../../src/spool/mailboxes.ts';
+import { deferred } from '../../src/ports/runtime.ts';
+import { SmtpClient } from './smtp-client.ts';
+import { atEnd, largeMailboxes } from './spool.ts';
+
+export interface RunningIntake {
+  readonly port: number;
+  readonly client: () => SmtpClient;
+  /** Resolves with how the intake ends, if it cannot go on. */
+  readonly failed: Promise<Error>;
+  stop(): Promise<void>;
+}
+
+/** Starts an intake on the spool; resolves when its log is open. */
+export async function intakeOn(
+  t: TestContext,
+  spool: string,
+  settings: Record<string, string> = {},
+  clock: Clock = nodeRuntime.clock,
+  rotation = largeMailboxes,
+): Promise<RunningIntake> {
+  const config = makeConfig(undefined, {
+    SEAWALL_SPOOL_DIR: spool,
+    SEAWALL_SMTP_PORT: '0',
+    SEAWALL_SERVE_STOP_SECONDS: '2',
+    ...settings,
+  });
+  const runtime = { ...nodeRuntime, clock };
+  const opened = deferred<void>();
+  const stage = await startIntake({
+    config,
+    runtime,
+    openLog: async () => {
+      const repeatMs = config.smtp.duplicate_seconds * 1000;
+      const { writer } = await openMailboxes(runtime, lockFiles, spool, rotation, repeatMs);
+      setImmediate(opened.resolve);
+      return writer;
+    },
+    log: silent,
+  });
+  const clients: SmtpClient[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    for (const each of clients) each.end();
+    stopping ??= stage.stop();
+    return stopping;
+  };
+  atEnd(t, stop);
+  await opened.promise;
+  const port = stage.address?.port ?? 0;
+  const client = (): SmtpClient => {
+    const made = new SmtpClient(port);
+    clients.push(made);
+    return made;
+  };
+  return { port, client, failed: stage.failed, stop };
+}
