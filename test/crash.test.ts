@@ -20,7 +20,9 @@ test('killed and frozen at random under load, nothing acknowledged is lost, reor
 });
 
 test('a supervisor that is killed while a client is slow does not keep the next daemon from the spool', async (t) => {
-  const rehearsal = await Rehearsal.start({ seed: 1, sessions: 1, thinkMs: 10, settleSeconds: 30 });
+  // As long as a stage may take to stop, the slow client would keep it: five minutes, which this test does not have.
+  const settings = { SEAWALL_SERVE_STOP_SECONDS: '600' };
+  const rehearsal = await Rehearsal.start({ seed: 1, sessions: 1, thinkMs: 10, settleSeconds: 60, settings });
   atEnd(t, () => rehearsal.end());
   const { daemon, clients } = rehearsal;
   const slow = new SmtpClient(daemon.smtpPort);
@@ -28,12 +30,8 @@ test('a supervisor that is killed while a client is slow does not keep the next 
   await slow.hello();
   for (const line of ['MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>', 'DATA']) await slow.say(line);
   slow.write('Subject: half of it\r\n');
-  const at = performance.now();
   daemon.process.kill('SIGKILL');
   await daemon.again();
-  const restartedAt = performance.now();
-  const { repliedAt } = await clients.nextKept(restartedAt);
-  // Before this was so, it waited for as long as the slow client was allowed to take: 10 seconds.
-  assert.ok(repliedAt! - at < 6_000, `it took ${repliedAt! - at} ms`);
+  await clients.nextKept(performance.now());
   assert.deepEqual((await rehearsal.settle()).problems, []);
 });
