@@ -133,3 +133,30 @@ test('rates are those of the last minute', () => {
   for (let second = 0; second <= 300; second += 5) rates.add(second * 1_000, second * 10, Math.min(second, 270) * 4);
   deepEqual(rates.perSecond(), { receivedPerSecond: 10, confirmedPerSecond: 2 });
 });
+
+test('an answer cut at any point is given again, whole and the same, for the same attempt', async (t) => {
+  const log = new MemoryLog();
+  for (let each = 1; each <= 3; each++) log.add(request(`Subject: ${each}\r\n\r\n${'x'.repeat(20_000)}\r\n`));
+  const { url, port } = await openStage(t, { log });
+  const inner = '<clientId>r</clientId><attemptId>a</attemptId><max>3</max>';
+  const body = envelope(operation('Fetch', inner));
+  const head = `POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const seen = new Set<string>();
+  for (const cut of [0, 1, 100, 1_000, 30_000, 80_000]) {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(head + body);
+    let got = 0;
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      got += chunk.length;
+      if (got >= cut) break;
+    }
+    ok(got >= cut);
+    socket.resetAndDestroy();
+    const again = await call(url, 'Fetch', { ...fetchArgs });
+    equal([...again.text.matchAll(/<sequence>/g)].length, 3);
+    match(again.text, /<deliveryCount>1</);
+    seen.add(`${valueOf(again.text, 'batchId')} ${valueOf(again.text, 'leaseToken')}`);
+  }
+  equal(seen.size, 1);
+});

@@ -44,8 +44,8 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
   const { reader, acks, registry, free } = views;
   const kept = await reader.durable();
   const settled = acks.counts.sent + acks.counts.skipped + acks.counts.failed;
-  const first = registry.confirmedThrough + 1;
-  const oldest = first <= kept ? await receivedAt(views, first) : undefined;
+  const [[first] = [undefined]] = registry.line(kept);
+  const oldest = first === undefined ? undefined : await receivedAt(views, first);
   const last = kept > 0 ? await receivedAt(views, kept) : undefined;
   return {
     spool: views.spool,
@@ -63,7 +63,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
       confirmedThrough: registry.confirmedThrough,
       ...registry.counts(kept, now),
       oldestWaiting:
-        oldest === undefined
+        oldest === undefined || first === undefined
           ? null
           : {
               ticket: ticketOf(first),

@@ -16,6 +16,8 @@ export interface AckView {
 /** How far the registry is. */
 export interface RegistryView {
   readonly confirmedThrough: number;
+  /** What the registry has still to take or to confirm, in its order, as first and last of each run, up to `durable`. */
+  line(durable: number): Iterable<readonly [number, number]>;
   /** How many requests are where, when `durable` is the highest sequence and `now` the time in milliseconds. */
   counts(durable: number, now: number): { ready: number; leased: number; parked: number; confirmed: number };
   stateOf(sequence: number, now: number): string;
