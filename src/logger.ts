@@ -1,12 +1,19 @@
 // Every logger of Seawall, and what is never logged. One line an event: JSON in production, readable on a terminal.
 
-import { type Logger as PinoLogger, destination, pino, stdTimeFunctions } from 'pino';
+import { type Logger as PinoLogger, destination, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 
 export type Logger = PinoLogger;
 
 // Messages, passwords and tokens are never handed to a logger; this is the net below.
 const redacted = ['password', 'pass', 'auth', 'token', 'leaseToken'].flatMap((key) => [key, `*.${key}`]);
+
+/** Node has no name for a quota that is used up: "Unknown system error -122" helps nobody. */
+function describeError(error: Error): ReturnType<typeof stdSerializers.err> {
+  const described = stdSerializers.err(error);
+  const message = described.message?.replace(/^(?:Unknown system error -122(?:: )?)+/, 'EDQUOT: disk quota exceeded');
+  return message === undefined ? described : { ...described, message };
+}
 
 /**
  * The logger of one process, on standard output.
@@ -24,6 +31,7 @@ export function makeLogger(
     base: { stage, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
     redact: { paths: redacted, censor: '[redacted]' },
+    serializers: { err: describeError },
     formatters: { level: (label: string) => ({ level: label }) },
   };
   if (readable) {
