@@ -138,6 +138,8 @@ const keys = {
     batch_count: number(1_000, 1, 100_000, 'the most requests in one write'),
     batch_bytes: number(8_388_608, 1_024, 1_073_741_824, 'the most bytes in one write; one request always fits'),
     waiting_count: number(10_000, 1, 1_000_000, 'the most requests that wait for their write; more get 451'),
+    floor_bytes: number(268_435_456, 0, 2 ** 50, 'free bytes on the disk under which new mail gets 452; 0: no floor'),
+    floor_inodes: number(1_000, 0, 2 ** 40, 'free inodes on the disk under which new mail gets 452; 0: no floor'),
   },
   ack: {
     enabled: flag(true, 'acknowledge by mail'),

@@ -123,6 +123,7 @@ export async function openViews(config: Config): Promise<Views> {
     registry: await replayLeases(spool),
     holders,
     free: await runtime.disk.free(spool).catch(() => undefined),
+    floor: { bytes: config.spool.floor_bytes, inodes: config.spool.floor_inodes },
   };
 }
 

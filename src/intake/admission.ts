@@ -26,6 +26,8 @@ export class Admission {
   #buffered = 0;
   /** Why nothing is taken at the moment: set until the log is open, and again when it is lost. */
   closedBecause: string | undefined = 'starting';
+  /** Whether the disk has too little room for new mail; what is on its way may finish. */
+  belowFloor = false;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
@@ -43,6 +45,8 @@ export class Admission {
   mail(): Refusal | undefined {
     if (this.closedBecause !== undefined)
       return new Refusal(451, `4.3.2 Not ready (${this.closedBecause}), try again later`);
+    if (this.belowFloor)
+      return new Refusal(452, '4.3.1 Too little room on the disk (spool.floor_bytes), try again later');
     if (this.#buffered >= this.#limits.bufferedBytes) return this.#full();
     return undefined;
   }

@@ -10,6 +10,7 @@ import type { RequestWriter } from '../ports/request-log.ts';
 import { deferred, type Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { Admission, Refusal } from './admission.ts';
+import { DiskFloor } from './disk-floor.ts';
 import { NotSequencedError, type Place, Sequencer } from './sequencer.ts';
 import { SmtpServer } from './smtp-server.ts';
 
@@ -46,6 +47,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
     bufferedBytes: smtp.buffered_bytes,
     recipients: smtp.recipients,
   });
+  const floor = new DiskFloor({ spool, runtime, log, changed: (below) => (admission.belowFloor = below) });
   const failed = deferred<Error>();
   let writer: RequestWriter | undefined;
   let sequencer: Sequencer | undefined;
@@ -84,6 +86,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
       if (stopping) return;
       if (error instanceof DamagedLogError || error instanceof InUseError) return failed.resolve(error);
       admission.closedBecause = 'storage trouble';
+      void floor.look();
       log.error({ err: error }, `the log cannot be opened; registrars get 421, next attempt in ${reopenMs / 1000} s`);
       runtime.clock.after(reopenMs, () => void open());
     }
@@ -92,7 +95,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
   const tls = await readTls(config, runtime);
   const server = new SmtpServer({ config: smtp, runtime, admission, keep, log, ...(tls && { tls }) });
   const { address: host, port } = await server.start();
-  const opening = open();
+  const opening = open().then(() => floor.start());
   log.info({ host, port, protocol: smtp.lmtp ? 'LMTP' : 'SMTP', starttls: tls !== undefined }, 'listening');
 
   return {
@@ -101,6 +104,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
     async stop() {
       stopping = true;
       admission.closedBecause = 'shutting down';
+      floor.stop();
       await server.stop(Math.floor(serve.stop_seconds * 500));
       await opening;
       await sequencer?.idle();

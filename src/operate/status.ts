@@ -31,7 +31,13 @@ export interface StatusReport {
     } | null;
   };
   readonly stages: readonly Holder[];
-  readonly disk: { readonly freeBytes: number; readonly freeInodes: number } | null;
+  readonly disk: {
+    readonly freeBytes: number;
+    /** Null where the file system does not count them. */
+    readonly freeInodes: number | null;
+    /** New mail gets 452 until there is more room. */
+    readonly belowFloor: boolean;
+  } | null;
 }
 
 async function receivedAt(views: Views, sequence: number): Promise<number | undefined> {
@@ -41,7 +47,7 @@ async function receivedAt(views: Views, sequence: number): Promise<number | unde
 
 /** @param now milliseconds since 1970 UTC */
 export async function collectStatus(views: Views, now: number): Promise<StatusReport> {
-  const { reader, acks, registry, free } = views;
+  const { reader, acks, registry, free, floor } = views;
   const kept = await reader.durable();
   const settled = acks.counts.sent + acks.counts.skipped + acks.counts.failed;
   const [[first] = [undefined]] = registry.line(kept);
@@ -72,7 +78,13 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
             },
     },
     stages: views.holders,
-    disk: free ? { freeBytes: free.bytes, freeInodes: free.inodes } : null,
+    disk: free
+      ? {
+          freeBytes: free.bytes,
+          freeInodes: Number.isFinite(free.inodes) ? free.inodes : null,
+          belowFloor: free.bytes < floor.bytes || free.inodes < floor.inodes,
+        }
+      : null,
   };
 }
 
@@ -113,6 +125,6 @@ export function formatStatus(report: StatusReport): string {
     `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,
     `Oldest waiting   ${oldest ? `${oldest.ticket}, ${humanAge(oldest.ageSeconds)} old` : 'none'}`,
-    `Disk             ${disk ? `${humanBytes(disk.freeBytes)} and ${disk.freeInodes} inodes free` : 'unknown'}`,
+    `Disk             ${disk ? `${humanBytes(disk.freeBytes)} and ${disk.freeInodes ?? 'uncounted'} inodes free${disk.belowFloor ? ': BELOW the floor, new mail gets 452' : ''}` : 'unknown'}`,
   ].join('\n');
 }

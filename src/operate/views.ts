@@ -41,4 +41,6 @@ export interface Views {
   readonly registry: RegistryView;
   readonly holders: readonly Holder[];
   readonly free: { readonly bytes: number; readonly inodes: number } | undefined;
+  /** Less free room than this, and new mail gets 452. */
+  readonly floor: { readonly bytes: number; readonly inodes: number };
 }

@@ -107,8 +107,8 @@ const disk: Disk = {
     }
   },
   async free(path) {
-    const { bavail, bsize, ffree } = await statfs(path);
-    return { bytes: bavail * bsize, inodes: ffree };
+    const { bavail, bsize, files, ffree } = await statfs(path);
+    return { bytes: bavail * bsize, inodes: files === 0 ? Infinity : ffree };
   },
   watch(folder, changed) {
     const watcher = watch(folder, { persistent: false }, (_event, name) => {

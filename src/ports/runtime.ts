@@ -61,7 +61,7 @@ export interface Disk {
   makeFolder(path: string): Promise<void>;
   /** fsync of the folder: creations, renames and removals in it are on stable storage when it resolves. */
   syncFolder(path: string): Promise<void>;
-  /** Room left for ordinary users on the file system of `path`. */
+  /** Room left for ordinary users on the file system of `path`; some (btrfs) do not count inodes: Infinity. */
   free(path: string): Promise<{ bytes: number; inodes: number }>;
   /** Calls back with the name of whatever changes in a folder. May miss a change: a follower also looks now and then. */
   watch(folder: string, changed: (name: string) => void): { close(): void };
