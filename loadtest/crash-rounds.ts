@@ -1,6 +1,7 @@
 // The disturber: in each round it lets the rehearsal run for a moment, then kills or freezes something, drawn from a seed,
 // puts back what an init system would, and waits until requests are taken again. Gives how long that took, by what was done.
 
+import type { Attempt } from './noting-clients.ts';
 import { Seeded } from './seeded.ts';
 import { eventually, type Rehearsal } from './rehearsal.ts';
 
@@ -21,7 +22,13 @@ export interface RoundsOptions {
   readonly onRound?: (round: Round, index: number) => void;
 }
 
-type Deed = (rehearsal: Rehearsal, chance: Seeded) => Promise<void>;
+/** When it was done, and the processes that are gone by it. */
+interface Done {
+  readonly at: number;
+  readonly gone: readonly number[];
+}
+
+type Deed = (rehearsal: Rehearsal, chance: Seeded) => Promise<Done>;
 
 const stages = ['intake', 'acknowledge', 'deliver'] as const;
 const staleMs = 12_000;
@@ -30,23 +37,33 @@ function wait(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function killStages(rehearsal: Rehearsal, some: readonly string[]): Promise<void> {
-  const pids = await Promise.all(some.map((stage) => rehearsal.pidOf(stage)));
-  for (const pid of pids) process.kill(pid, 'SIGKILL');
+async function killStages(rehearsal: Rehearsal, some: readonly string[]): Promise<Done> {
+  const gone = await Promise.all(some.map((stage) => rehearsal.pidOf(stage)));
+  for (const pid of gone) process.kill(pid, 'SIGKILL');
+  return { at: performance.now(), gone };
 }
 
 /** Stops a stage's process for a while. It may have been killed meanwhile only by us: its supervisor does not look. */
-async function freeze(rehearsal: Rehearsal, stage: string, ms: number): Promise<void> {
+async function freeze(rehearsal: Rehearsal, stage: string, ms: number): Promise<Done> {
   const pid = await rehearsal.pidOf(stage);
   process.kill(pid, 'SIGSTOP');
+  const at = performance.now();
   await wait(ms);
   process.kill(pid, 'SIGCONT');
+  return { at, gone: [] };
 }
 
-async function killSupervisor(rehearsal: Rehearsal, withStages: boolean): Promise<void> {
-  if (withStages) await killStages(rehearsal, stages);
-  rehearsal.daemon.process.kill('SIGKILL');
+async function endSupervisor(rehearsal: Rehearsal, signal: NodeJS.Signals, some: readonly string[]): Promise<Done> {
+  await killStages(rehearsal, some);
+  rehearsal.daemon.process.kill(signal);
+  const at = performance.now();
   await rehearsal.daemon.again();
+  return { at, gone: [] };
+}
+
+async function killRegistry(rehearsal: Rehearsal): Promise<Done> {
+  rehearsal.registry.kill('SIGKILL');
+  return { at: performance.now(), gone: [] };
 }
 
 const deeds: readonly (readonly [number, readonly [string, Deed]])[] = [
@@ -54,22 +71,13 @@ const deeds: readonly (readonly [number, readonly [string, Deed]])[] = [
   [3, ['kill -9 acknowledge', (on) => killStages(on, ['acknowledge'])]],
   [3, ['kill -9 deliver', (on) => killStages(on, ['deliver'])]],
   [3, ['kill -9 all stages', (on) => killStages(on, stages)]],
-  [3, ['kill -9 supervisor', (on) => killSupervisor(on, false)]],
-  [3, ['kill -9 supervisor and stages', (on) => killSupervisor(on, true)]],
-  [2, ['kill -9 registry', async (on) => void on.registry.kill('SIGKILL')]],
+  [3, ['kill -9 supervisor', (on) => endSupervisor(on, 'SIGKILL', [])]],
+  [3, ['kill -9 supervisor and stages', (on) => endSupervisor(on, 'SIGKILL', stages)]],
+  [2, ['kill -9 registry', killRegistry]],
   [2, ['freeze intake', (on, chance) => freeze(on, 'intake', chance.between(50, 1_500))]],
   [1, ['freeze acknowledge', (on, chance) => freeze(on, 'acknowledge', chance.between(50, 1_500))]],
   [1, ['freeze deliver', (on, chance) => freeze(on, 'deliver', chance.between(50, 1_500))]],
-  [
-    1,
-    [
-      'stop in order and start',
-      async (on) => {
-        on.daemon.process.kill('SIGTERM');
-        await on.daemon.again();
-      },
-    ],
-  ],
+  [1, ['stop in order and start', (on) => endSupervisor(on, 'SIGTERM', [])]],
 ];
 
 const longFreezes: readonly (readonly [number, readonly [string, Deed]])[] = stages.map((stage) => [
@@ -77,11 +85,21 @@ const longFreezes: readonly (readonly [number, readonly [string, Deed]])[] = sta
   [`freeze ${stage} for longer than its lock`, (on) => freeze(on, stage, staleMs)],
 ]);
 
+/** The attempts of the last while: more than come in one round. */
+function recent({ clients }: Rehearsal): Attempt[] {
+  return clients.attempts.slice(-20_000).filter(({ ticket }) => ticket !== undefined);
+}
+
+/** The first 250 for a message whose final dot was written after `from`. */
+function firstKept(rehearsal: Rehearsal, from: number): Attempt | undefined {
+  return recent(rehearsal)
+    .filter(({ dotAt }) => dotAt! > from)
+    .toSorted((a, b) => a.repliedAt! - b.repliedAt!)[0];
+}
+
 function longestSilence(rehearsal: Rehearsal, from: number): number {
   const times = [from, performance.now()];
-  for (const { ticket, repliedAt } of rehearsal.clients.attempts.slice(-20_000)) {
-    if (ticket !== undefined && repliedAt !== undefined && repliedAt > from) times.push(repliedAt);
-  }
+  for (const { repliedAt } of recent(rehearsal)) if (repliedAt! > from) times.push(repliedAt!);
   times.sort((a, b) => a - b);
   return Math.max(...times.slice(1).map((time, i) => time - (times[i] ?? time)));
 }
@@ -96,13 +114,14 @@ export async function disturb(rehearsal: Rehearsal, options: RoundsOptions): Pro
   for (let index = 0; index < rounds; index++) {
     await wait(chance.between(10, 1_500));
     const [what, deed] = chance.pick(long.has(index) ? longFreezes : deeds);
-    const at = performance.now();
-    let keptAt: number | undefined;
-    void rehearsal.clients.nextKept(at).then((attempt) => (keptAt = attempt.repliedAt));
-    await deed(rehearsal, chance);
-    await rehearsal.healthy();
-    await eventually(`a request is taken again after: ${what}`, 60, () => keptAt !== undefined);
-    const round = { what, until250Ms: keptAt! - at, silenceMs: longestSilence(rehearsal, at) };
+    const { at, gone } = await deed(rehearsal, chance);
+    await rehearsal.healthy(gone);
+    let kept: Attempt | undefined;
+    await eventually(`a request is taken again after: ${what}`, 60, () => {
+      kept = firstKept(rehearsal, at);
+      return kept !== undefined;
+    });
+    const round = { what, until250Ms: kept!.repliedAt! - at, silenceMs: longestSilence(rehearsal, at) };
     done.push(round);
     onRound?.(round, index);
   }

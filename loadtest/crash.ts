@@ -52,6 +52,9 @@ const rehearsal = await Rehearsal.start({
   sessions: Number(values.sessions),
   thinkMs: Number(values['think-ms']),
 });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void rehearsal.end().finally(() => process.exit(1)));
+}
 let exitCode = 1;
 try {
   const done = await disturb(rehearsal, {

@@ -106,6 +106,7 @@ export class Rehearsal {
 
   /** The stages and where they run; undefined while there is no supervisor to ask. */
   async stages(): Promise<StageAt[] | undefined> {
+    this.#takeMail();
     try {
       const response = await fetch(`http://127.0.0.1:${this.daemon.adminPort}/health`);
       return ((await response.json()) as { stages: StageAt[] }).stages;
@@ -120,11 +121,11 @@ export class Rehearsal {
     return pid;
   }
 
-  /** Resolves when every stage works. */
-  async healthy(seconds = 60): Promise<void> {
-    await eventually('every stage works', seconds, async () => {
-      this.#takeMail();
-      return (await this.stages())?.every(({ state }) => state === 'working') ?? false;
+  /** Resolves when every stage works, in other processes than those that are gone. */
+  async healthy(gone: readonly number[] = []): Promise<void> {
+    await eventually('every stage works', 60, async () => {
+      const stages = await this.stages();
+      return stages?.every(({ state, pid }) => state === 'working' && !gone.includes(pid ?? 0)) ?? false;
     });
   }
 
