@@ -35,7 +35,7 @@ usage: seawall VERB [options]
   help, --version
 
 Every verb takes --config FILE (or SEAWALL_CONFIG). An environment variable overrides each key: smtp.port is
-SEAWALL_SMTP_PORT. Exit codes: 0 well, 1 failed, 64 wrong use, 65 damaged, 75 in use, 78 configuration.`;
+SEAWALL_SMTP_PORT. Exit codes: 0 well, 1 failed, 64 wrong use, 65 damaged, 74 disk trouble, 75 in use, 78 configuration.`;
 
 const options = {
   config: { type: 'string' },

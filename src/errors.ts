@@ -25,8 +25,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Exit codes, after sysexits.h where one fits. A supervisor does not restart a stage that ended with `halt`, `config` or `inUse`. */
-export const exitCode = { ok: 0, failed: 1, usage: 64, damaged: 65, inUse: 75, config: 78 } as const;
+/**
+ * Exit codes, after sysexits.h where one fits. A supervisor does not restart a stage that ended with `damaged` or `config`,
+ * and never gives up one that ended with `disk`: that trouble ends when the disk's does.
+ */
+export const exitCode = { ok: 0, failed: 1, usage: 64, damaged: 65, disk: 74, inUse: 75, config: 78 } as const;
 
 /** What a caught value says, whatever it is. */
 export function messageOf(error: unknown): string {

@@ -14,7 +14,7 @@ import { hashPassword } from './model/passwords.ts';
 import type { AckView, Holder, RegistryView, Views } from './operate/views.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
 import type { JournalState, OpenJournal } from './ports/journal.ts';
-import { errorCode } from './ports/runtime.ts';
+import { errorCode, isDiskTrouble } from './ports/runtime.ts';
 import type { Stage } from './ports/stage.ts';
 import { claim, holderOf } from './spool/claim.ts';
 import { openJournalFile, replayJournal } from './spool/journal-file.ts';
@@ -164,6 +164,7 @@ function codeFor(error: unknown): number {
   if (error instanceof DamagedLogError) return exitCode.damaged;
   if (error instanceof ConfigError) return exitCode.config;
   if (error instanceof InUseError) return exitCode.inUse;
+  if (isDiskTrouble(error)) return exitCode.disk;
   return exitCode.failed;
 }
 
@@ -199,6 +200,42 @@ export async function runStage(stage: StageName, config: Config, version: string
   return code;
 }
 
+/** How long the supervisor waits before it claims again what a disk in trouble let it lose. */
+const claimAgainMs = 2_000;
+
+/**
+ * Claims the spool for one daemon, and again whenever the claim was lost to the disk's trouble and not to another daemon:
+ * the supervisor itself writes nothing, and what its stages write has claims of its own.
+ */
+async function holdSpool(spool: string, log: Logger): Promise<{ lost: Promise<Error>; release: () => Promise<void> }> {
+  let held = await claim(runtime, lockFiles, spool, 'serve');
+  let released = false;
+  const lostToAnother = async (): Promise<Error> => {
+    let reason = await held.lost;
+    while (isDiskTrouble(reason) && !released) {
+      log.error({ err: reason }, `the spool cannot be held; next attempt in ${claimAgainMs / 1000} s`);
+      await new Promise<void>((resolve) => {
+        runtime.clock.after(claimAgainMs, resolve);
+      });
+      try {
+        held = await claim(runtime, lockFiles, spool, 'serve');
+        log.warn('the spool is held again');
+        reason = await held.lost;
+      } catch (error) {
+        reason = error instanceof Error ? error : new Error(messageOf(error));
+      }
+    }
+    return reason;
+  };
+  return {
+    lost: lostToAnother(),
+    release: () => {
+      released = true;
+      return held.release();
+    },
+  };
+}
+
 /** Runs the whole daemon: the supervisor and its stages. Gives the exit code. @throws InUseError, ConfigError */
 export async function runAll(
   config: Config,
@@ -209,7 +246,7 @@ export async function runAll(
   const { startAdmin } = await import('./operate/admin.ts');
   const { collectStatus } = await import('./operate/status.ts');
   const { log, flush } = makeLogger('supervisor', config.log);
-  const held = await claim(runtime, lockFiles, config.spool.dir, 'serve').catch((error: unknown) => {
+  const held = await holdSpool(config.spool.dir, log).catch((error: unknown) => {
     if (errorCode(error) === undefined) throw error;
     throw new ConfigError(
       `The spool ${config.spool.dir} cannot be used: ${messageOf(error)}. It must be a folder that this user may write to; spool.dir (SEAWALL_SPOOL_DIR) says which.`,

@@ -130,6 +130,8 @@ export class Supervisor {
       return;
     }
     const { clock, log, restarts } = this.#parts;
+    // What the disk does is no reason to give a stage up: the next start may find it well again.
+    if (code === exitCode.disk) stage.starts.pop();
     const limit = stage.worked ? restarts : Math.min(firstAttempts, restarts);
     if (final.includes(code) || stage.starts.length > limit) {
       stage.state = 'given up';

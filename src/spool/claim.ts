@@ -101,7 +101,7 @@ export async function claim(runtime: Runtime, locks: Locks, folder: string, role
   let doubted = false;
   const lock = await takeLock(runtime, locks, folder, role, (reason) => {
     doubted = true;
-    lost.resolve(new FencedError(`The lock of ${role} was lost: ${reason.message}`));
+    lost.resolve(new FencedError(`The lock of ${role} was lost: ${reason.message}`, { cause: reason }));
   });
   try {
     const path = join(folder, `${role}.epoch`);

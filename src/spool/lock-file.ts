@@ -1,6 +1,7 @@
 // The lock that keeps honest programs apart: proper-lockfile's folder, whose time stamp its holder renews. It does not fence
 // by itself (see claim.ts): a holder that was stopped for long loses it, and must hear of that before it writes again.
 
+import { getSystemErrorName } from 'node:util';
 import { lock } from 'proper-lockfile';
 import { errorCode } from '../ports/runtime.ts';
 
@@ -21,6 +22,12 @@ export interface Locks {
   acquire(path: string, lost: (reason: Error) => void): Promise<Lock | undefined>;
 }
 
+/** proper-lockfile writes ECOMPROMISED over the code of a system error; whether the disk is in trouble shows in its own. */
+function withOwnCode(reason: Error): Error {
+  const errno: unknown = Reflect.get(reason, 'errno');
+  return typeof errno === 'number' ? Object.assign(reason, { code: getSystemErrorName(errno) }) : reason;
+}
+
 /** Locks on a real disk. */
 export const lockFiles: Locks = {
   staleMs: 10_000,
@@ -32,7 +39,7 @@ export const lockFiles: Locks = {
         stale: lockFiles.staleMs,
         update: 2_000,
         retries: 0,
-        onCompromised: lost,
+        onCompromised: (reason) => lost(withOwnCode(reason)),
       });
       return { release };
     } catch (error) {
