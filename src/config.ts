@@ -41,8 +41,13 @@ const flag = (fallback: boolean, help: string): Key<boolean> => ({
   fromText: (value) => (value === 'true' ? true : value === 'false' ? false : value),
 });
 
-const list = (help: string, pattern: { test(item: string): boolean }, wants: string): Key<readonly string[]> => ({
-  fallback: [],
+const list = (
+  help: string,
+  pattern: { test(item: string): boolean },
+  wants: string,
+  fallback: readonly string[] = [],
+): Key<readonly string[]> => ({
+  fallback,
   help,
   wants,
   check: (value) =>
@@ -86,8 +91,18 @@ const keys = {
     message_lines: number(200_000, 100, 100_000_000, 'the most lines in a message'),
     message_recipients: number(100, 1, 10_000, 'the most recipients of a message'),
     connections: number(5_000, 1, 100_000, 'the most connections at once; more get 421'),
+    client_connections: number(50, 1, 100_000, 'the most connections of one address (IPv6: a /64); more get 421'),
+    client_connections_per_minute: number(0, 0, 1_000_000, 'the most new connections of one address; 0: any number'),
+    unlimited_clients: list('without limits for each address: us, a relay in front', network, 'a list of networks', [
+      '127.0.0.0/8',
+      '::1',
+    ]),
+    session_messages: number(100_000, 1, 1_000_000_000, 'the most messages on one connection; then 421'),
+    session_commands: number(100, 10, 1_000_000, 'the most commands without a message kept in between; then 421'),
+    session_errors: number(20, 1, 1_000_000, 'the most 5xx answers without a message kept in between; then 421'),
     buffered_bytes: number(268_435_456, 1_048_576, 17_179_869_184, 'the most message bytes in memory; more get 452'),
-    idle_seconds: number(60, 1, 3_600, 'silence after which a connection is closed'),
+    hello_seconds: number(30, 1, 3_600, 'the longest from the greeting to HELO; under load 10'),
+    idle_seconds: number(60, 1, 3_600, 'the longest between complete commands; under load 10'),
     duplicate_seconds: number(
       day,
       0,
@@ -95,6 +110,7 @@ const keys = {
       'how long a kept request is known when it comes again: its copy gets the first ticket; 0: never',
     ),
     data_seconds: number(300, 1, 3_600, 'the longest a message may take to arrive'),
+    data_bytes_per_second: number(500, 0, 1_000_000, 'the slowest that a message may arrive, after 10 seconds'),
   },
   soap: {
     host: text('127.0.0.1', 'address to listen on'),

@@ -116,8 +116,10 @@ export async function openViews(config: Config): Promise<Views> {
       holders.push({ stage, pid, host, since, epoch, state });
     }
   }
+  const { readIntakeState } = await import('./intake/intake-state.ts');
   return {
     spool,
+    intake: await readIntakeState(runtime, spool),
     reader: openReader(runtime, spool),
     acks: await replayAcks(spool),
     registry: await replayLeases(spool),

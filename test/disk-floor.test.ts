@@ -99,6 +99,7 @@ test('status says when the disk is below the floor', async (t) => {
     registry: new LeaseState(),
     holders: [],
     floor: { bytes: 1_000, inodes: 10 },
+    intake: undefined,
   };
   const report = await collectStatus({ ...views, free: { bytes: 999, inodes: Infinity } }, 0);
   assert.deepEqual(report.disk, { freeBytes: 999, freeInodes: null, belowFloor: true });

@@ -1,5 +1,10 @@
 // Who may come in, and how much at once. Takes what the SMTP session knows, gives nothing or a refusal with its reply. Every
-// limit of the intake is looked at here and nowhere else. Local trouble is 4xx, always: the sender will come again.
+// limit of the intake that is not one message's own is looked at here and nowhere else. Local trouble is 4xx, always, and
+// at once: the sender will come again. Owns the counts of what is in the house.
+
+import type { Clock } from '../ports/runtime.ts';
+import { type ClientLimits, Clients } from './clients.ts';
+import { type Gauge, Ladder, type Standing } from './ladder.ts';
 
 /** A reply other than 250. The text begins with the enhanced status code (RFC 3463). */
 export class Refusal extends Error {
@@ -15,40 +20,97 @@ export class Refusal extends Error {
 /** What the intake may hold. */
 export interface AdmissionLimits {
   readonly connections: number;
+  readonly client: ClientLimits;
   readonly bufferedBytes: number;
+  /** The most requests that wait for the disk. */
+  readonly waiting: number;
+  /** The most messages that one connection may bring. */
+  readonly sessionMessages: number;
   /** Lower-case addresses that take requests; empty: any. */
   readonly recipients: readonly string[];
 }
 
+/** How the intake fares, for `status`. */
+export interface Load extends Standing {
+  readonly connections: Gauge;
+  readonly memory: Gauge;
+  readonly line: Gauge;
+}
+
+/** How long the answer to MAIL is held back on the rung `slow`, in milliseconds. */
+const slowMs = 250;
+
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #recipients: ReadonlySet<string>;
+  readonly #clients: Clients;
+  readonly #ladder: Ladder;
   #buffered = 0;
+  #connections = 0;
   /** Why nothing is taken at the moment: set until the log is open, and again when it is lost. */
   closedBecause: string | undefined = 'starting';
   /** Whether the disk has too little room for new mail; what is on its way may finish. */
   belowFloor = false;
+  /** How many requests wait for the disk. */
+  waiting: () => number = () => 0;
 
-  constructor(limits: AdmissionLimits) {
+  constructor(limits: AdmissionLimits, clock: Clock) {
     this.#limits = limits;
     this.#recipients = new Set(limits.recipients.map((each) => each.toLowerCase()));
+    this.#clients = new Clients(limits.client, clock);
+    this.#ladder = new Ladder(clock);
   }
 
-  /** @param connections how many there are, this one included */
-  connect(connections: number): Refusal | undefined {
-    if (this.closedBecause !== undefined)
+  /** Where we stand, and how full everything is. */
+  get load(): Load {
+    const connections = { name: 'connections', used: this.#connections, most: this.#limits.connections };
+    const memory = { name: 'message bytes in memory', used: this.#buffered, most: this.#limits.bufferedBytes };
+    const line = { name: 'requests waiting for the disk', used: this.waiting(), most: this.#limits.waiting };
+    const standing: Standing =
+      this.closedBecause === undefined
+        ? this.#ladder.stand([line, memory], connections)
+        : { rung: 'refuse', work: 'refuse', why: this.closedBecause };
+    return { ...standing, connections, memory, line };
+  }
+
+  /** A connection comes. Without a refusal it is counted, and `disconnect` must follow once it is gone. */
+  connect(address: string): Refusal | undefined {
+    if (this.closedBecause !== undefined) {
       return new Refusal(421, `4.3.2 Not ready (${this.closedBecause}), try again later`);
-    if (connections > this.#limits.connections) return new Refusal(421, '4.7.0 Too many connections, try again later');
+    }
+    if (this.#connections >= this.#limits.connections) {
+      return new Refusal(421, '4.7.0 Too many connections, try again later');
+    }
+    if (this.load.work === 'refuse') return new Refusal(421, '4.3.2 Overloaded, try again later');
+    const tooMany = this.#clients.arrive(address);
+    if (tooMany !== undefined) return new Refusal(421, `4.7.0 ${tooMany}, try again later`);
+    this.#connections++;
     return undefined;
   }
 
-  mail(): Refusal | undefined {
-    if (this.closedBecause !== undefined)
+  disconnect(address: string): void {
+    this.#connections--;
+    this.#clients.leave(address);
+  }
+
+  /**
+   * A message is announced (MAIL, RFC 5321 section 4.1.1.2).
+   * @param before how many the connection has brought already
+   * @returns how long its answer is held back in milliseconds, or the refusal
+   */
+  mail(before: number): number | Refusal {
+    if (this.closedBecause !== undefined) {
       return new Refusal(451, `4.3.2 Not ready (${this.closedBecause}), try again later`);
-    if (this.belowFloor)
+    }
+    if (this.belowFloor) {
       return new Refusal(452, '4.3.1 Too little room on the disk (spool.floor_bytes), try again later');
-    if (this.#buffered >= this.#limits.bufferedBytes) return this.#full();
-    return undefined;
+    }
+    if (before >= this.#limits.sessionMessages) {
+      return new Refusal(421, `4.7.0 ${before} messages on one connection, go on with a new one`);
+    }
+    const { work } = this.load;
+    if (work === 'defer' || work === 'refuse') return new Refusal(451, '4.3.1 Overloaded, try again later');
+    return work === 'slow' ? slowMs : 0;
   }
 
   recipient(address: string): Refusal | undefined {
@@ -58,16 +120,14 @@ export class Admission {
 
   /** Room for so many more message bytes in memory. What was reserved is given back with `release`. */
   reserve(bytes: number): Refusal | undefined {
-    if (this.#buffered + bytes > this.#limits.bufferedBytes) return this.#full();
+    if (this.#buffered + bytes > this.#limits.bufferedBytes) {
+      return new Refusal(452, '4.3.1 Too many messages in progress, try again later');
+    }
     this.#buffered += bytes;
     return undefined;
   }
 
   release(bytes: number): void {
     this.#buffered -= bytes;
-  }
-
-  #full(): Refusal {
-    return new Refusal(452, '4.3.1 Too many messages in progress, try again later');
   }
 }

@@ -7,10 +7,11 @@ import { ConfigError, DamagedLogError, InUseError, messageOf } from '../errors.t
 import type { Logger } from '../logger.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
-import { deferred, type Runtime } from '../ports/runtime.ts';
+import { deferred, errorCode, type Runtime, type Timer } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { Admission, Refusal } from './admission.ts';
 import { DiskFloor } from './disk-floor.ts';
+import { StatePublisher } from './intake-state.ts';
 import { NotSequencedError, type Place, Sequencer } from './sequencer.ts';
 import { SmtpServer } from './smtp-server.ts';
 
@@ -25,6 +26,41 @@ export interface IntakeParts {
 
 /** Milliseconds between attempts to open a log that the disk refuses. */
 const reopenMs = 2_000;
+const publishMs = 1_000;
+/** Descriptors that connections must leave to the log: one that cannot open its next mailbox is lost. */
+const sparedDescriptors = 512;
+
+/** As many connections as the limit of open files leaves room for. */
+async function connectionsPossible(runtime: Runtime, wanted: number): Promise<number> {
+  try {
+    const limits = (await runtime.disk.readFile('/proc/self/limits')).toString('latin1');
+    const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
+    return Math.max(1, Math.min(wanted, files - sparedDescriptors));
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return wanted;
+  }
+}
+
+function makeAdmission({ smtp, spool }: Config, runtime: Runtime, connections: number): Admission {
+  const limits = {
+    connections,
+    client: {
+      connections: smtp.client_connections,
+      connectionsPerMinute: smtp.client_connections_per_minute,
+      unlimited: smtp.unlimited_clients,
+    },
+    bufferedBytes: smtp.buffered_bytes,
+    waiting: spool.waiting_count,
+    sessionMessages: smtp.session_messages,
+    recipients: smtp.recipients,
+  };
+  try {
+    return new Admission(limits, runtime.clock);
+  } catch (error) {
+    throw new ConfigError(`smtp.unlimited_clients holds what is no network: ${messageOf(error)}`);
+  }
+}
 
 async function readTls(config: Config, runtime: Runtime): Promise<{ cert: Buffer; key: Buffer } | undefined> {
   const { tls_certificate: cert, tls_key: key } = config.smtp;
@@ -42,11 +78,11 @@ async function readTls(config: Config, runtime: Runtime): Promise<{ cert: Buffer
  */
 export async function startIntake({ config, runtime, openLog, log }: IntakeParts): Promise<Stage> {
   const { smtp, spool, serve } = config;
-  const admission = new Admission({
-    connections: smtp.connections,
-    bufferedBytes: smtp.buffered_bytes,
-    recipients: smtp.recipients,
-  });
+  const connections = await connectionsPossible(runtime, smtp.connections);
+  if (connections < smtp.connections) {
+    log.warn({ connections, wanted: smtp.connections }, 'the limit of open files does not allow smtp.connections');
+  }
+  const admission = makeAdmission(config, runtime, connections);
   const floor = new DiskFloor({ spool, runtime, log, changed: (below) => (admission.belowFloor = below) });
   const failed = deferred<Error>();
   let writer: RequestWriter | undefined;
@@ -65,6 +101,14 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
     }
   };
 
+  const publisher = new StatePublisher(runtime, spool.dir);
+  let publishing: Timer | undefined;
+  const publish = (): void => {
+    publishing?.cancel();
+    publisher.say(admission.load, server.counts);
+    if (!stopping) publishing = runtime.clock.after(publishMs, publish);
+  };
+
   const open = async (): Promise<void> => {
     try {
       const opened = await openLog();
@@ -75,6 +119,9 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
         waitingCount: spool.waiting_count,
       });
       admission.closedBecause = undefined;
+      const line = sequencer;
+      admission.waiting = () => line.waiting;
+      publish();
       void opened.lost.then((reason) => {
         if (stopping) return;
         admission.closedBecause = 'storage trouble';
@@ -87,6 +134,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
       if (error instanceof DamagedLogError || error instanceof InUseError) return failed.resolve(error);
       admission.closedBecause = 'storage trouble';
       void floor.look();
+      publish();
       log.error({ err: error }, `the log cannot be opened; registrars get 421, next attempt in ${reopenMs / 1000} s`);
       runtime.clock.after(reopenMs, () => void open());
     }
@@ -108,6 +156,8 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
       await server.stop(Math.floor(serve.stop_seconds * 500));
       await opening;
       await sequencer?.idle();
+      publishing?.cancel();
+      await publisher.idle();
       await writer?.close();
     },
   };

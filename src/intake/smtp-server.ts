@@ -3,18 +3,25 @@
 // client's trouble ends in a reply or a closed socket, never here.
 
 import type { AddressInfo, Socket } from 'node:net';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
-import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import { fingerprintsOf } from '../model/fingerprints.ts';
 import type { NewRequest } from '../model/request.ts';
 import { ticketOf } from '../model/ticket.ts';
 import { listenAt } from '../ports/listen.ts';
-import { deferred, type Runtime } from '../ports/runtime.ts';
+import { deferred, type Runtime, type Timer } from '../ports/runtime.ts';
 import { type Admission, Refusal } from './admission.ts';
+import { Connection, type ConnectionLimits } from './connection.ts';
 import { IncomingMessage } from './incoming-message.ts';
+import type { IntakeCounts } from './intake-state.ts';
 import type { Place } from './sequencer.ts';
+import {
+  type SMTPConnectionOptions,
+  SMTPServer,
+  type SMTPServerDataStream,
+  type SMTPServerOptions,
+  type SMTPServerSession,
+} from './smtp-library.ts';
 
 /** What the endpoint works with. */
 export interface SmtpParts {
@@ -28,42 +35,16 @@ export interface SmtpParts {
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
 }
 
-const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
-
-/** smtp-server's connection without its fixed 100 ms before the greeting, and with our own enhanced status codes. */
-class Connection extends SMTPConnection {
-  readonly #pause: (then: () => void) => void;
-
-  /** @param pause runs `then` when the greeting may be sent */
-  constructor(
-    server: SMTPServer,
-    socket: Socket,
-    options: SMTPConnectionOptions | undefined,
-    pause: (then: () => void) => void,
-  ) {
-    super(server, socket, options);
-    this.#pause = pause;
-  }
-
-  override init(): void {
-    this._setListeners(() => this.#pause(() => this.connectionReady()));
-  }
-
-  /** A text that brings its own enhanced code (RFC 3463) does not get the library's in front of it. */
-  override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const own = typeof data === 'string' && enhancedCode.test(data);
-    super.send(code, data, own ? false : context);
-  }
-
-  /** Nothing is being received, and no command or message waits for its answer. */
-  get idle(): boolean {
-    return !this._dataStream && !this._handlerPending;
-  }
-}
+const tickMs = 1_000;
+/** Sockets beyond the connections that are let in: those that are being told 421, and what is closing. */
+const spareSockets = 256;
 
 export class SmtpServer extends SMTPServer {
   readonly #parts: SmtpParts;
   readonly #bySession = new WeakMap<SMTPServerSession, Connection>();
+  readonly #limits: ConnectionLimits;
+  readonly #counts = { kept: 0, repeated: 0, deferred: 0, refused: 0 };
+  #ticking: Timer | undefined;
 
   constructor(parts: SmtpParts) {
     const { config, tls } = parts;
@@ -83,32 +64,61 @@ export class SmtpServer extends SMTPServer {
     };
     super(options);
     this.#parts = parts;
+    this.#limits = {
+      commands: config.session_commands,
+      errors: config.session_errors,
+      recipients: config.message_recipients,
+      helloSeconds: config.hello_seconds,
+      idleSeconds: config.idle_seconds,
+      dataSeconds: config.data_seconds,
+      dataBytesPerSecond: config.data_bytes_per_second,
+    };
+    this.server.maxConnections = parts.admission.load.connections.most + spareSockets;
     // Without a listener the first reset connection would end the process.
     this.on('error', (error) => parts.log.debug({ err: error }, 'smtp connection error'));
   }
 
   override connect(socket: Socket, options?: SMTPConnectionOptions): void {
-    const { config, runtime } = this.#parts;
-    const connection = new Connection(this, socket, options, (then) => {
-      if (config.greet_pause_ms === 0) then();
-      else runtime.clock.after(config.greet_pause_ms, then);
-    });
+    const { config, runtime, admission } = this.#parts;
+    const address = (options?.remoteAddress ?? socket.remoteAddress ?? '').replace(/^::ffff:|%.*$/gi, '');
+    // Gone before we could look.
+    if (address === '') return void socket.on('error', () => undefined).destroy();
+    const refusal = admission.connect(address);
+    if (refusal) return this.#turnAway(socket, address, refusal);
+    const connection = new Connection(
+      this,
+      socket,
+      options,
+      this.#limits,
+      (then) => {
+        if (config.greet_pause_ms === 0) then();
+        else runtime.clock.after(config.greet_pause_ms, then);
+      },
+      () => admission.disconnect(address),
+    );
     this.#bySession.set(connection.session, connection);
     this.connections.add(connection);
     connection.on('error', (error: Error) => this._onError(error));
     connection.init();
   }
 
-  override onConnect(session: SMTPServerSession, callback: (error?: Error) => void): void {
-    const refusal = this.#parts.admission.connect(this.connections.size);
-    if (refusal) this.#refused(session, 'connect', refusal);
-    callback(refusal);
+  /** Says 421 and is done with the socket, without the cost of a session: this is what a flood gets. */
+  #turnAway(socket: Socket, address: string, refusal: Refusal): void {
+    socket.on('error', () => undefined);
+    socket.write(`${refusal.responseCode} ${refusal.message}\r\n`);
+    socket.destroySoon();
+    this.#count(refusal);
+    this.#parts.log.debug({ client: address, code: refusal.responseCode, reply: refusal.message }, 'turned away');
   }
 
   override onMailFrom(_address: unknown, session: SMTPServerSession, callback: (error?: Error) => void): void {
-    const refusal = this.#parts.admission.mail();
-    if (refusal) this.#refused(session, 'mail', refusal);
-    callback(refusal);
+    const { admission, runtime } = this.#parts;
+    const answer = admission.mail(this.#bySession.get(session)?.messages ?? 0);
+    if (answer instanceof Refusal) {
+      this.#refused(session, 'mail', answer);
+      callback(answer);
+    } else if (answer === 0) callback();
+    else runtime.clock.after(answer, () => callback());
   }
 
   override onRcptTo(address: { address: string }, session: SMTPServerSession, callback: (error?: Error) => void): void {
@@ -122,28 +132,26 @@ export class SmtpServer extends SMTPServer {
     session: SMTPServerSession,
     callback: (error?: Error | null, message?: string) => void,
   ): void {
-    const { config, runtime, admission } = this.#parts;
+    const { config, admission } = this.#parts;
+    const connection = this.#bySession.get(session);
     const message = new IncomingMessage({ bytes: config.message_bytes, lines: config.message_lines }, admission);
-    const deadline = runtime.clock.after(config.data_seconds * 1000, () => {
-      this.#hangUp(
-        session,
-        message,
-        new Refusal(421, `4.4.2 The message took longer than ${config.data_seconds} seconds`),
-      );
-    });
+    connection?.receive(message, (text) => this.#hangUp(session, message, new Refusal(421, text)));
     stream.on('data', (chunk: Buffer) => {
       message.add(chunk);
       // Past twice the announced size there is nothing to be polite about.
       if (message.refusal && message.size > 2 * config.message_bytes) this.#hangUp(session, message, message.refusal);
     });
     stream.on('error', () => {
-      deadline.cancel();
+      connection?.received();
       message.release();
     });
     stream.on('end', () => {
-      deadline.cancel();
+      connection?.received();
       void this.#received(message, session).then(
-        (kept) => callback(null, `2.0.0 Ok: queued as ${kept}`),
+        (kept) => {
+          connection?.kept();
+          callback(null, `2.0.0 Ok: queued as ${kept}`);
+        },
         (error: unknown) => {
           const refusal = error instanceof Refusal ? error : new Refusal(451, '4.3.0 Local trouble, try again later');
           if (refusal !== error)
@@ -182,6 +190,7 @@ export class SmtpServer extends SMTPServer {
       const { sequence, repeated } = await keep(fingerprints ? { ...request, fingerprints } : request);
       const ticket = ticketOf(sequence);
       const { envelope, client } = request;
+      this.#counts[repeated ? 'repeated' : 'kept']++;
       log.info(
         { ticket, sequence, session: session.id, from: envelope.from, client: client.address, size: bytes.length },
         repeated ? 'kept already: a copy, which got the first ticket' : 'kept',
@@ -193,22 +202,41 @@ export class SmtpServer extends SMTPServer {
   }
 
   #refused(session: SMTPServerSession, at: string, refusal: Refusal): void {
+    this.#count(refusal);
     const { responseCode: code, message: reply } = refusal;
     this.#parts.log.info({ session: session.id, client: session.remoteAddress, at, code, reply }, 'refused');
+  }
+
+  #count(refusal: Refusal): void {
+    this.#counts[refusal.responseCode < 500 ? 'deferred' : 'refused']++;
+  }
+
+  /** What came of everything so far. */
+  get counts(): IntakeCounts {
+    return { ...this.#counts };
+  }
+
+  #tick(): void {
+    const hurried = this.#parts.admission.load.rung !== 'normal';
+    for (const connection of this.connections) if (connection instanceof Connection) connection.tick(hurried);
+    this.#ticking = this.#parts.runtime.clock.after(tickMs, () => this.#tick());
   }
 
   #hangUp(session: SMTPServerSession, message: IncomingMessage, refusal: Refusal): void {
     message.refuse(refusal);
     this.#refused(session, 'data', refusal);
     const connection = this.#bySession.get(session);
+    connection?.received();
     connection?.send(refusal.responseCode, refusal.message);
     connection?.close();
   }
 
   /** @returns the address it listens on, once it does */
-  start(): Promise<AddressInfo> {
+  async start(): Promise<AddressInfo> {
     const { host, port } = this.#parts.config;
-    return listenAt(this.server, { host, port, section: 'smtp' });
+    const address = await listenAt(this.server, { host, port, section: 'smtp' });
+    this.#ticking = this.#parts.runtime.clock.after(tickMs, () => this.#tick());
+    return address;
   }
 
   /** No new connections; messages on their way in may end, for so many milliseconds; everybody else gets 421 now. */
@@ -220,5 +248,6 @@ export class SmtpServer extends SMTPServer {
       if (connection instanceof Connection && connection.idle) connection.send(421, '4.3.2 Shutting down');
     }
     await closed.promise;
+    this.#ticking?.cancel();
   }
 }

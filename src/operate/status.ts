@@ -1,7 +1,7 @@
 // The state of a spool at a glance: takes the views, gives a report, and words for it. Works whether or not a daemon runs.
 
 import { ticketOf } from '../model/ticket.ts';
-import type { Holder, Views } from './views.ts';
+import type { Holder, IntakeView, Views } from './views.ts';
 
 /** What `seawall status --json` prints. Times are UTC, ages in seconds. */
 export interface StatusReport {
@@ -31,6 +31,8 @@ export interface StatusReport {
     } | null;
   };
   readonly stages: readonly Holder[];
+  /** Where the intake stands under load; null when none runs. */
+  readonly intake: (Omit<IntakeView, 'at'> & { readonly saidSecondsAgo: number }) | null;
   readonly disk: {
     readonly freeBytes: number;
     /** Null where the file system does not count them. */
@@ -78,6 +80,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
             },
     },
     stages: views.holders,
+    intake: views.intake ? intakeNow(views.intake, now) : null,
     disk: free
       ? {
           freeBytes: free.bytes,
@@ -86,6 +89,32 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
         }
       : null,
   };
+}
+
+const full = ({ used, most }: IntakeView['line']): IntakeView['line'] => ({ used, most });
+
+function intakeNow(
+  { at, rung, why, connections, memory, line, counts }: IntakeView,
+  now: number,
+): NonNullable<StatusReport['intake']> {
+  const saidSecondsAgo = Math.max(0, Math.round((now - at) / 1000));
+  return { rung, why, connections: full(connections), memory: full(memory), line: full(line), counts, saidSecondsAgo };
+}
+
+/** An intake that has said nothing for longer stands still: it speaks every ten seconds, or as soon as anything changes. */
+const silentSeconds = 25;
+
+function formatIntake(intake: StatusReport['intake']): string {
+  if (!intake) return 'does not run';
+  const { rung, why, connections, memory, line, counts, saidSecondsAgo } = intake;
+  const words = { normal: 'takes all', slow: 'SLOW', defer: 'DEFERS with 451', refuse: 'REFUSES with 421' };
+  const standing = rung in words ? words[rung as keyof typeof words] : rung;
+  return (
+    `${standing}${why === '' ? '' : ` (${why})`}; ${connections.used} of ${connections.most} connections, ` +
+    `${line.used} wait for the disk, ${humanBytes(memory.used)} in memory; ` +
+    `${counts.repeated} copies told their first ticket, ${counts.deferred} sent away for now, ${counts.refused} for good` +
+    (saidSecondsAgo > silentSeconds ? `; HAS SAID NOTHING FOR ${humanAge(saidSecondsAgo)}` : '')
+  );
 }
 
 /** A number of bytes for people. */
@@ -121,6 +150,7 @@ export function formatStatus(report: StatusReport): string {
   return [
     `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
     `Stages           ${stageLine || 'none has ever run here'}`,
+    `Intake           ${formatIntake(report.intake)}`,
     `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
     `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,

@@ -33,6 +33,30 @@ export interface Holder {
   readonly state: 'alive' | 'dead' | 'unknown';
 }
 
+/** How full something is. */
+interface Gauge {
+  readonly used: number;
+  readonly most: number;
+}
+
+/** What the intake said last, if it is alive. */
+export interface IntakeView {
+  /** Milliseconds since 1970 UTC. */
+  readonly at: number;
+  /** normal, slow, defer or refuse; and why it is not normal. */
+  readonly rung: string;
+  readonly why: string;
+  readonly connections: Gauge;
+  readonly memory: Gauge;
+  readonly line: Gauge;
+  readonly counts: {
+    readonly kept: number;
+    readonly repeated: number;
+    readonly deferred: number;
+    readonly refused: number;
+  };
+}
+
 /** Everything there is to look at in one spool, as it stands now. */
 export interface Views {
   readonly spool: string;
@@ -40,6 +64,7 @@ export interface Views {
   readonly acks: AckView;
   readonly registry: RegistryView;
   readonly holders: readonly Holder[];
+  readonly intake: IntakeView | undefined;
   readonly free: { readonly bytes: number; readonly inodes: number } | undefined;
   /** Less free room than this, and new mail gets 452. */
   readonly floor: { readonly bytes: number; readonly inodes: number };

@@ -1,0 +1,131 @@
+// One SMTP connection: smtp-server's, with our own codes, budgets and deadlines. Takes the server's events and a tick a second;
+// ends in a reply and a closed socket. A deadline counts ticks, not time: while this process stands still (a stop signal, a
+// busy machine) nobody's time runs out but ours.
+
+import type { Socket } from 'node:net';
+import type { IncomingMessage } from './incoming-message.ts';
+import { SMTPConnection, type SMTPConnectionOptions, type SMTPServer } from './smtp-library.ts';
+
+/** What a connection may use up. */
+export interface ConnectionLimits {
+  /** Commands without a kept message in between; a message's own recipients are not counted. */
+  readonly commands: number;
+  /** Commands that were answered with 5xx, without a kept message in between. */
+  readonly errors: number;
+  /** Recipients of one message. */
+  readonly recipients: number;
+  /** Seconds from the greeting to HELO, and between complete commands. */
+  readonly helloSeconds: number;
+  readonly idleSeconds: number;
+  /** Seconds for a whole message, and bytes that must come in each of them on average. */
+  readonly dataSeconds: number;
+  readonly dataBytesPerSecond: number;
+}
+
+/** Under load the silent have no longer than this, in seconds. */
+const hurriedSeconds = 10;
+/** A message is not called slow before so many seconds. */
+const dataGraceSeconds = 10;
+const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
+
+export class Connection extends SMTPConnection {
+  readonly #limits: ConnectionLimits;
+  readonly #greet: (then: () => void) => void;
+  readonly #gone: () => void;
+  #commands = 0;
+  #errors = 0;
+  #failed = false;
+  #recipients = 0;
+  #silentTicks = 0;
+  #receiving: { readonly message: IncomingMessage; readonly hangUp: (text: string) => void; ticks: number } | undefined;
+  /** Messages that came to their end on this connection, kept or not. */
+  messages = 0;
+
+  /** @param greet runs `then` when the greeting may be sent @param gone called once, when the socket is closed */
+  constructor(
+    server: SMTPServer,
+    socket: Socket,
+    options: SMTPConnectionOptions | undefined,
+    limits: ConnectionLimits,
+    greet: (then: () => void) => void,
+    gone: () => void,
+  ) {
+    super(server, socket, options);
+    this.#limits = limits;
+    this.#greet = greet;
+    this.#gone = gone;
+  }
+
+  override init(): void {
+    this._setListeners(() => this.#greet(() => this.connectionReady()));
+  }
+
+  /** A text that brings its own enhanced code (RFC 3463) does not get the library's in front of it. */
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    if (code >= 500) this.#failed = true;
+    let text = data;
+    // The library calls every 421 a time-out (4.4.2); what it says of its own is a matter of conduct.
+    if (code === 421 && typeof data === 'string' && /^Error: |too soon$|^HTTP /.test(data)) text = `4.7.0 ${data}`;
+    const own = typeof text === 'string' && enhancedCode.test(text);
+    super.send(code, text, own ? false : context);
+  }
+
+  override _onCommand(command: Buffer, callback?: () => void): void {
+    this.#silentTicks = 0;
+    if (this.#failed) this.#errors++;
+    this.#failed = false;
+    const verb = command.toString('latin1', 0, 4).toUpperCase();
+    if (verb === 'MAIL') this.#recipients = 0;
+    if (verb !== 'RCPT' || ++this.#recipients > this.#limits.recipients) this.#commands++;
+    if (this.#errors >= this.#limits.errors) this.send(421, '4.7.0 Too many errors');
+    else if (this.#commands > this.#limits.commands) this.send(421, '4.7.0 Too many commands without a message');
+    else super._onCommand(command, callback);
+  }
+
+  /** A message begins to arrive. @param hangUp ends it and the connection, with the reply's text */
+  receive(message: IncomingMessage, hangUp: (text: string) => void): void {
+    this.#receiving = { message, hangUp, ticks: 0 };
+  }
+
+  /** Nothing more arrives of the message. */
+  received(): void {
+    this.#receiving = undefined;
+    this.messages++;
+  }
+
+  /** A message of this connection is kept: its budgets are full again. */
+  kept(): void {
+    this.#commands = 0;
+    this.#errors = 0;
+  }
+
+  /** A second has gone by. @param hurried whether there is load, and no patience with the silent */
+  tick(hurried: boolean): void {
+    const { helloSeconds, idleSeconds, dataSeconds, dataBytesPerSecond } = this.#limits;
+    const receiving = this.#receiving;
+    if (receiving) {
+      receiving.ticks++;
+      const { ticks, message } = receiving;
+      if (ticks >= dataSeconds) receiving.hangUp(`4.4.2 The message took longer than ${dataSeconds} seconds`);
+      else if (ticks >= dataGraceSeconds && message.size < dataBytesPerSecond * ticks)
+        receiving.hangUp(`4.4.2 The message came slower than ${dataBytesPerSecond} bytes a second`);
+      return;
+    }
+    // Before the greeting, and while it waits for us, a client owes nothing.
+    if (!this._ready || !this.idle) return;
+    const patience = this.hostNameAppearsAs === false ? helloSeconds : idleSeconds;
+    if (++this.#silentTicks < (hurried ? Math.min(patience, hurriedSeconds) : patience)) return;
+    this.send(421, '4.4.2 No complete command in time');
+  }
+
+  /** Nothing is being received, and no command or message waits for its answer. */
+  get idle(): boolean {
+    return !this._dataStream && !this._handlerPending;
+  }
+
+  override _onClose(): void {
+    const first = !this._closed;
+    super._onClose();
+    if (first) this.#gone();
+  }
+}
