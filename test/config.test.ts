@@ -49,6 +49,7 @@ const mistakes: [string, Parameters<typeof makeConfig>, RegExp][] = [
     [file('[smtp]\nrecipients = ["x"]'), {}],
     /smtp\.recipients wants a list of mail addresses/,
   ],
+  ['what is no network', [undefined, { SEAWALL_SMTP_UNLIMITED_CLIENTS: '999.0.0.0/8' }], /wants a list of networks/],
   ['half a certificate', [file('[smtp]\ntls_key = "k"'), {}], /go together/],
   ['a format that is none', [file('[log]\nformat = "xml"'), {}], /log\.format wants one of auto, json, pretty/],
   ['broken TOML', [file('[smtp\n'), {}], /seawall\.toml is not valid TOML/],

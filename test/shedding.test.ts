@@ -84,14 +84,6 @@ test('connections of one address are limited unless it is on the list; one that 
   assert.match(await two.send('still served\r\n'), /^250 /);
 });
 
-test('what is no network in smtp.unlimited_clients stops the start with a sentence', async (t) => {
-  const spool = await temporaryFolder(t);
-  await assert.rejects(
-    intakeOn(t, spool, { SEAWALL_SMTP_UNLIMITED_CLIENTS: '999.0.0.0/8' }),
-    /smtp\.unlimited_clients holds what is no network/,
-  );
-});
-
 test('a session has its budgets: commands, errors and messages; a kept message fills the first two again', async (t) => {
   const spool = await temporaryFolder(t);
   const { client } = await intakeOn(t, spool, {

@@ -55,11 +55,7 @@ function makeAdmission({ smtp, spool }: Config, runtime: Runtime, connections: n
     sessionMessages: smtp.session_messages,
     recipients: smtp.recipients,
   };
-  try {
-    return new Admission(limits, runtime.clock);
-  } catch (error) {
-    throw new ConfigError(`smtp.unlimited_clients holds what is no network: ${messageOf(error)}`);
-  }
+  return new Admission(limits, runtime.clock);
 }
 
 async function readTls(config: Config, runtime: Runtime): Promise<{ cert: Buffer; key: Buffer } | undefined> {
