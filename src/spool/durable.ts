@@ -4,6 +4,7 @@
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { type Disk, type DiskFile, errorCode } from '../ports/runtime.ts';
+import type { Claim } from './claim.ts';
 
 /** The end of what is durable. */
 export interface Position {
@@ -49,12 +50,8 @@ export class DurablePublisher {
   }
 
   /** Replaces the file by a new one that says `position`: a writer that was fenced keeps writing to the old, unseen. */
-  static async create(disk: Disk, spool: string, position: Position): Promise<DurablePublisher> {
-    const path = join(spool, fileName);
-    const file = await disk.open(`${path}.new`, 'replace');
-    await file.write(line(position), 0);
-    await file.sync();
-    await disk.rename(`${path}.new`, path);
+  static async create(disk: Disk, held: Claim, spool: string, position: Position): Promise<DurablePublisher> {
+    const file = await held.replace(join(spool, fileName), (fresh) => fresh.write(line(position), 0));
     await disk.syncFolder(spool);
     return new DurablePublisher(file);
   }

@@ -2,7 +2,7 @@
 // authority: whoever uses it checks what it finds there, and it is made anew when it is missing or wrong.
 
 import { join } from 'node:path';
-import type { Disk } from '../ports/runtime.ts';
+import { type Disk, errorCode } from '../ports/runtime.ts';
 import { indexName } from './mailbox-file.ts';
 
 /** Writes the index of a mailbox. Not synced: it can be lost. */
@@ -16,7 +16,12 @@ export async function writeIndex(disk: Disk, folder: string, first: number, offs
   } finally {
     await file.close();
   }
-  await disk.rename(`${path}.new`, path);
+  try {
+    await disk.rename(`${path}.new`, path);
+  } catch (error) {
+    // Another process has made the same index at the same moment, and ours with it: a reader must not stop a writer.
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 /** Where the index says that `sequence` starts, or undefined when there is no index or it does not reach that far. */

@@ -126,14 +126,9 @@ class JournalFile<Event> implements Journal<Event> {
 
   /** Puts a snapshot of the state in the place of the file. */
   async compact(): Promise<void> {
-    const path = pathOf(this.#spool, this.#name);
-    const file = await this.#disk.open(`${path}.${this.epoch}`, 'replace');
     const line = lineOf(this.#state.snapshot());
+    const file = await this.#claim.replace(pathOf(this.#spool, this.#name), (fresh) => fresh.write(line, 0));
     try {
-      await file.write(line, 0);
-      await file.sync();
-      this.#claim.check();
-      await this.#disk.rename(`${path}.${this.epoch}`, path);
       await this.#disk.syncFolder(this.#spool);
     } catch (error) {
       await file.close();

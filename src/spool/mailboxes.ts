@@ -38,17 +38,10 @@ export async function readLogId(disk: Runtime['disk'], spool: string): Promise<s
   }
 }
 
-async function makeLogId(runtime: Runtime, spool: string): Promise<string> {
+async function makeLogId(runtime: Runtime, held: Claim, spool: string): Promise<string> {
   const id = runtime.ids.uuid();
-  const path = join(spool, 'log-id');
-  const file = await runtime.disk.open(`${path}.new`, 'replace');
-  try {
-    await file.write(Buffer.from(`${id}\n`), 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await runtime.disk.rename(`${path}.new`, path);
+  const file = await held.replace(join(spool, 'log-id'), (fresh) => fresh.write(Buffer.from(`${id}\n`), 0));
+  await file.close();
   await runtime.disk.syncFolder(spool);
   return id;
 }
@@ -70,7 +63,8 @@ class MailboxWriter implements RequestWriter {
   readonly #publisher: DurablePublisher;
   readonly #recent: ReadonlyMap<string, number>;
   readonly #repeats: Repeats | undefined;
-  #mailbox: OpenMailbox;
+  /** None before the first request: so none is left behind empty, and none has to be removed. */
+  #mailbox: OpenMailbox | undefined;
   #lastSequence: number;
   #lastChain: string;
   #stopped: Error | undefined;
@@ -84,7 +78,6 @@ class MailboxWriter implements RequestWriter {
     held: Claim,
     publisher: DurablePublisher,
     recovered: Recovered,
-    mailbox: OpenMailbox,
     repeats: Repeats | undefined,
   ) {
     this.#runtime = runtime;
@@ -95,7 +88,6 @@ class MailboxWriter implements RequestWriter {
     this.#repeats = repeats;
     this.#lastSequence = recovered.lastSequence;
     this.#lastChain = recovered.lastChain;
-    this.#mailbox = mailbox;
     this.#publisher = publisher;
     void held.lost.then((reason) => this.#stop(reason));
   }
@@ -140,14 +132,13 @@ class MailboxWriter implements RequestWriter {
     }
     const candidates = this.#repeats.candidates(request);
     if (candidates.length === 0) return undefined;
-    const { first, offsets } = this.#mailbox;
+    const { first = 0, offsets = [] } = this.#mailbox ?? {};
     return this.#repeats.prove(request, candidates, (sequence) => offsets[sequence - first]);
   }
 
   /** Writes as many as still belong into one mailbox; gives how many. */
   async #write(requests: readonly NewRequest[]): Promise<number> {
-    if (this.#isFull()) await this.#rotate();
-    const mailbox = this.#mailbox;
+    const mailbox = await this.#mailboxWithRoom();
     const batch = this.#lastSequence + 1;
     const parts: Buffer[] = [];
     const offsets: number[] = [];
@@ -183,20 +174,19 @@ class MailboxWriter implements RequestWriter {
     return offsets.length;
   }
 
-  #isFull(): boolean {
-    const { size, begun, offsets } = this.#mailbox;
-    if (offsets.length === 0) return false;
+  async #mailboxWithRoom(): Promise<OpenMailbox> {
+    if (this.#mailbox && !this.#isFull(this.#mailbox)) return this.#mailbox;
+    if (this.#mailbox) await seal(this.#runtime.disk, this.#folder, this.#mailbox);
+    this.#mailbox = await beginMailbox(this.#runtime, this.#claim, this.#folder, this.#lastSequence + 1);
+    await this.#repeats?.rotated(this.#mailbox.first);
+    return this.#mailbox;
+  }
+
+  #isFull({ size, begun, offsets }: OpenMailbox): boolean {
     const age = this.#runtime.clock.elapsed() - begun;
     return (
       size >= this.#rotation.bytes || offsets.length >= this.#rotation.count || age >= this.#rotation.seconds * 1000
     );
-  }
-
-  async #rotate(): Promise<void> {
-    this.#claim.check();
-    await seal(this.#runtime.disk, this.#folder, this.#mailbox);
-    this.#mailbox = await beginMailbox(this.#runtime, this.#folder, this.#lastSequence + 1);
-    await this.#repeats?.rotated(this.#mailbox.first);
   }
 
   #stop(cause: unknown): Error {
@@ -208,7 +198,7 @@ class MailboxWriter implements RequestWriter {
     return this.#stopped;
   }
 
-  /** Seals the newest mailbox, or removes it when nothing came, and gives the claim back. After an error it only lets go. */
+  /** Seals the newest mailbox and gives the claim back. After an error it only lets go. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -219,21 +209,20 @@ class MailboxWriter implements RequestWriter {
     this.#stopped ??= new Error('the log is closed');
     await this.#repeats?.close(!failed);
     if (failed) {
-      await this.#mailbox.file.close();
+      await this.#mailbox?.file.close();
       await this.#publisher.close(false);
       await this.#claim.release();
       return;
     }
-    await seal(this.#runtime.disk, this.#folder, this.#mailbox);
-    if (this.#mailbox.size === 0) await this.#runtime.disk.remove(join(this.#folder, mailboxName(this.#mailbox.first)));
+    if (this.#mailbox) await seal(this.#runtime.disk, this.#folder, this.#mailbox);
     await this.#publisher.close(true);
     await this.#claim.release();
   }
 }
 
-/** Begins the mailbox whose first record will be `first`. It must not exist: then another writer is about. */
-async function beginMailbox(runtime: Runtime, folder: string, first: number): Promise<OpenMailbox> {
-  const file = await runtime.disk.open(join(folder, mailboxName(first)), 'create');
+/** Begins the mailbox whose first record will be `first`. What has that name is of a write that was never acknowledged. */
+async function beginMailbox(runtime: Runtime, held: Claim, folder: string, first: number): Promise<OpenMailbox> {
+  const file = await held.replace(join(folder, mailboxName(first)), async () => undefined);
   await runtime.disk.syncFolder(folder);
   return { file, first, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
 }
@@ -243,11 +232,11 @@ async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox)
   await mailbox.file.seal();
   await mailbox.file.sync();
   await mailbox.file.close();
-  if (mailbox.offsets.length > 0) await writeIndex(disk, folder, mailbox.first, mailbox.offsets);
+  await writeIndex(disk, folder, mailbox.first, mailbox.offsets);
 }
 
 /**
- * Claims the log in `spool`, recovers it and begins a mailbox.
+ * Claims the log in `spool` and recovers it.
  * @param repeatMs how long a kept request is known when it comes again; 0: not at all
  * @returns the writer, and what recovery found
  * @throws InUseError, DamagedLogError, or what the disk says
@@ -260,22 +249,20 @@ export async function openMailboxes(
   repeatMs = 0,
 ): Promise<{ writer: RequestWriter; recovered: Recovered; epoch: string }> {
   const { disk } = runtime;
-  const held = await claim(runtime, locks, spool, 'intake');
+  const folder = mailboxFolder(spool);
+  const held = await claim(runtime, locks, spool, 'intake', [spool, folder]);
   let repeats: Repeats | undefined;
   try {
-    const folder = mailboxFolder(spool);
     await disk.makeFolder(folder);
     await disk.syncFolder(spool);
-    const logId = (await readLogId(disk, spool)) ?? (await makeLogId(runtime, spool));
-    const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held.epochName, repeatMs > 0);
-    held.check();
-    const firsts = await listMailboxes(disk, folder);
-    const next = recovered.lastSequence + 1;
-    if (repeatMs > 0) repeats = await Repeats.open(runtime, folder, firsts, next, repeatMs);
-    const mailbox = await beginMailbox(runtime, folder, next);
-    const position = { sequence: recovered.lastSequence, mailbox: mailbox.first, offset: 0 };
-    const publisher = await DurablePublisher.create(disk, spool, position);
-    const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, mailbox, repeats);
+    const logId = (await readLogId(disk, spool)) ?? (await makeLogId(runtime, held, spool));
+    const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held, repeatMs > 0);
+    const { lastSequence } = recovered;
+    const firsts = (await listMailboxes(disk, folder)).filter((first) => first <= lastSequence);
+    if (repeatMs > 0) repeats = await Repeats.open(runtime, folder, firsts, lastSequence + 1, repeatMs);
+    const position = { sequence: lastSequence, mailbox: lastSequence + 1, offset: 0 };
+    const publisher = await DurablePublisher.create(disk, held, spool, position);
+    const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, repeats);
     return { writer, recovered, epoch: held.epochName };
   } catch (error) {
     await repeats?.close(false);

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { DamagedLogError } from '../errors.ts';
 import { fingerprintsOf } from '../model/fingerprints.ts';
 import type { Disk, DiskFile } from '../ports/runtime.ts';
+import type { Claim } from './claim.ts';
 import type { Position } from './durable.ts';
 import { Marks, newestMark, writeMarks } from './fingerprint-file.ts';
 import { BrokenRecord, decode, firstChain, nextChain } from './format.ts';
@@ -123,10 +124,9 @@ async function assertTorn(
   }
 }
 
-/** Copies [from, to) of a file into a new one under another name, durably. */
-async function copyDurably(disk: Disk, source: DiskFile, from: number, to: number, path: string): Promise<void> {
-  const target = await disk.open(`${path}.new`, 'replace');
-  try {
+/** Puts a sealed copy of [from, to) of a file in the place of `path`. */
+async function copyDurably(held: Claim, source: DiskFile, from: number, to: number, path: string): Promise<void> {
+  const copy = await held.replace(path, async (target) => {
     const chunk = Buffer.allocUnsafe(Math.min(4_194_304, Math.max(to - from, 1)));
     for (let position = from; position < to;) {
       const got = await source.read(chunk.subarray(0, Math.min(chunk.length, to - position)), position);
@@ -134,19 +134,15 @@ async function copyDurably(disk: Disk, source: DiskFile, from: number, to: numbe
       await target.write(chunk.subarray(0, got), position - from);
       position += got;
     }
-    await target.sync();
     await target.seal();
-  } finally {
-    await target.close();
-  }
-  await disk.rename(`${path}.new`, path);
+  });
+  await copy.close();
 }
 
 /**
  * Recovers the log in `folder`. The caller holds the claim, and has claimed before.
- * Afterwards every mailbox is sealed and the next one, which begins with `lastSequence + 1`, does not exist.
+ * Afterwards every mailbox is sealed; one that begins with `lastSequence + 1` holds nothing, and is there to be replaced.
  * @param durable the published position, if it is known
- * @param epochName ends the name of a piece that is cut away
  * @param marked whether the mailbox gets its fingerprints too, when it has none
  * @throws DamagedLogError when an intact order cannot be had without a person's decision
  */
@@ -155,10 +151,12 @@ export async function recover(
   folder: string,
   logId: string,
   durable: Position | undefined,
-  epochName: string,
+  held: Claim,
   marked = false,
 ): Promise<Recovered> {
   const firsts = await listMailboxes(disk, folder);
+  // Begun and never written to. It is not removed, for by now the name may belong to another writer's mailbox.
+  if (firsts.length > 0 && (await disk.sizeOf(join(folder, mailboxName(firsts.at(-1) ?? 0)))) === 0) firsts.pop();
   const first = firsts.at(-1);
   if (first === undefined) {
     if (durable && durable.sequence > 0) {
@@ -182,16 +180,15 @@ export async function recover(
     found = await scan(file, size, first, chainBefore, marks);
     if (found.broken || (durable && durable.sequence > found.lastSequence)) {
       await assertTorn(file, size, sealed, name, found, durable);
-      cut = { name: `${name}.torn-${epochName}`, bytes: size - found.end };
-      await copyDurably(disk, file, found.end, size, join(folder, cut.name));
+      cut = { name: `${name}.torn-${held.epochName}`, bytes: size - found.end };
+      await copyDurably(held, file, found.end, size, join(folder, cut.name));
     }
     // A sealed mailbox was synced before it was sealed, and whoever sealed it writes to it no more.
-    if (found.end > 0 && !sealed) await copyDurably(disk, file, 0, found.end, path);
+    if (!sealed) await copyDurably(held, file, 0, found.end, path);
   } finally {
     await file.close();
   }
   if (found.end > 0) await writeIndex(disk, folder, first, found.offsets);
-  else await disk.remove(path);
   if (marks && marks.count > 0) await writeMarks(disk, folder, marks);
   await disk.syncFolder(folder);
   const { lastSequence, lastChain, lastBatch } = found;
