@@ -17,6 +17,8 @@ export interface Attempt {
   repliedAt?: number;
   /** The last reply; undefined when the connection broke before it came: the outcome is unknown. */
   reply?: string;
+  /** The connection could not be had, or broke. */
+  broken?: true;
   /** Set by a 250 only. */
   ticket?: string;
 }
@@ -74,7 +76,10 @@ export class NotingClients {
         smtp ??= await connected(port);
         await this.#send(smtp, attempt, message);
       } catch (error) {
-        this.#count(error instanceof Error ? error.message : String(error));
+        const words = error instanceof Error ? error.message : String(error);
+        if (/^[45]\d\d/.test(words)) attempt.reply = words;
+        else attempt.broken = true;
+        this.#count(words);
         smtp?.end();
         smtp = undefined;
       }
