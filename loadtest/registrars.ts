@@ -18,6 +18,8 @@ export interface RegistrarsOptions {
   readonly port: number;
   readonly requests: number;
   readonly sessions: number;
+  /** Begins every reference: without another one, a second play on the same spool sends copies of the first. */
+  readonly prefix?: string;
   readonly onNote: (note: Note) => void;
 }
 
@@ -40,14 +42,20 @@ function message(who: number, reference: string): string {
 }
 
 /** Sends the requests. Resolves when every one has its answer. */
-export async function playRegistrars({ port, requests, sessions, onNote }: RegistrarsOptions): Promise<void> {
+export async function playRegistrars({
+  port,
+  requests,
+  sessions,
+  prefix = 'R',
+  onNote,
+}: RegistrarsOptions): Promise<void> {
   let next = 0;
   const session = async (who: number): Promise<void> => {
     const smtp = new SmtpClient(port);
     try {
       await smtp.hello();
       while (next < requests) {
-        const reference = `R${who}-${++next}`;
+        const reference = `${prefix}${who}-${++next}`;
         smtp.write(`MAIL FROM:<ops@registrar${who}.example>\r\nRCPT TO:<domain@registry.example>\r\nDATA\r\n`);
         for (let i = 0; i < 3; i++) await smtp.reply();
         const began = performance.now();

@@ -2,6 +2,6 @@
 // on every new version, together with the hostile suite.
 
 export { SMTPServer } from 'smtp-server';
-export type { SMTPServerDataStream, SMTPServerOptions, SMTPServerSession } from 'smtp-server';
+export type { SMTPServerAddress, SMTPServerDataStream, SMTPServerOptions, SMTPServerSession } from 'smtp-server';
 export { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 export type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';

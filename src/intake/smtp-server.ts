@@ -18,6 +18,7 @@ import type { Place } from './sequencer.ts';
 import {
   type SMTPConnectionOptions,
   SMTPServer,
+  type SMTPServerAddress,
   type SMTPServerDataStream,
   type SMTPServerOptions,
   type SMTPServerSession,
@@ -38,6 +39,16 @@ export interface SmtpParts {
 const tickMs = 1_000;
 /** Sockets beyond the connections that are let in: those that are being told 421, and what is closing. */
 const spareSockets = 256;
+
+/** Parameters of MAIL that belong to what EHLO offers; RCPT has none. */
+const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8'];
+
+/** The library takes any parameter in silence; RFC 5321 section 4.1.1.11 wants 555 for one that is not offered. */
+function unknownParameter(args: SMTPServerAddress['args'], known: readonly string[]): Refusal | undefined {
+  if (args === false) return undefined;
+  const unknown = Object.keys(args).find((each) => !known.includes(each));
+  return unknown === undefined ? undefined : new Refusal(555, `5.5.4 Unsupported parameter ${unknown.slice(0, 40)}`);
+}
 
 export class SmtpServer extends SMTPServer {
   readonly #parts: SmtpParts;
@@ -111,9 +122,14 @@ export class SmtpServer extends SMTPServer {
     this.#parts.log.debug({ client: address, code: refusal.responseCode, reply: refusal.message }, 'turned away');
   }
 
-  override onMailFrom(_address: unknown, session: SMTPServerSession, callback: (error?: Error) => void): void {
+  override onMailFrom(
+    { args }: SMTPServerAddress,
+    session: SMTPServerSession,
+    callback: (error?: Error) => void,
+  ): void {
     const { admission, runtime } = this.#parts;
-    const answer = admission.mail(this.#bySession.get(session)?.messages ?? 0);
+    const answer =
+      unknownParameter(args, mailParameters) ?? admission.mail(this.#bySession.get(session)?.messages ?? 0);
     if (answer instanceof Refusal) {
       this.#refused(session, 'mail', answer);
       callback(answer);
@@ -121,8 +137,12 @@ export class SmtpServer extends SMTPServer {
     else runtime.clock.after(answer, () => callback());
   }
 
-  override onRcptTo(address: { address: string }, session: SMTPServerSession, callback: (error?: Error) => void): void {
-    const refusal = this.#parts.admission.recipient(address.address);
+  override onRcptTo(
+    { address, args }: SMTPServerAddress,
+    session: SMTPServerSession,
+    callback: (error?: Error) => void,
+  ): void {
+    const refusal = unknownParameter(args, []) ?? this.#parts.admission.recipient(address);
     if (refusal) this.#refused(session, 'rcpt', refusal);
     callback(refusal);
   }
