@@ -3,7 +3,7 @@
 
 import type { Attempt } from './noting-clients.ts';
 import { Seeded } from './seeded.ts';
-import { eventually, type Rehearsal } from './rehearsal.ts';
+import { eventually, type Rehearsal } from './crash-rehearsal.ts';
 
 /** One thing that was done, and its price. */
 export interface Round {

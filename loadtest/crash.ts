@@ -4,7 +4,7 @@
 import { parseArgs } from 'node:util';
 import { type Round, disturb } from './crash-rounds.ts';
 import { assertBuilt } from './daemon.ts';
-import { Rehearsal } from './rehearsal.ts';
+import { Rehearsal } from './crash-rehearsal.ts';
 
 const { values } = parseArgs({
   options: {

@@ -3,7 +3,7 @@
 // Seawall promises are told in words. Whether something was lost shows in the rehearsal's audit.
 
 import type { Attempt } from './noting-clients.ts';
-import { eventually, type Rehearsal } from './rehearsal.ts';
+import { eventually, type Rehearsal } from './crash-rehearsal.ts';
 import { type Fault, Strace } from './strace.ts';
 
 /** A message that had passed MAIL when the trouble struck may still finish. */

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { assertBuilt } from './daemon.ts';
 import { type Endured, endure, syscallTrouble, type Trouble } from './fault-cases.ts';
 import { fileSizeTrouble, fullDisk, withMounts } from './full-disk.ts';
-import { Rehearsal } from './rehearsal.ts';
+import { Rehearsal } from './crash-rehearsal.ts';
 import { straceMissing } from './strace.ts';
 
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });

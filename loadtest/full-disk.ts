@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Trouble } from './fault-cases.ts';
-import { eventually, type Rehearsal } from './rehearsal.ts';
+import { eventually, type Rehearsal } from './crash-rehearsal.ts';
 
 const run = promisify(execFile);
 

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { assertBuilt } from './daemon.ts';
-import { Rehearsal } from './rehearsal.ts';
+import { Rehearsal } from './crash-rehearsal.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { disturb } from '../loadtest/crash-rounds.ts';
-import { Rehearsal } from '../loadtest/rehearsal.ts';
+import { Rehearsal } from '../loadtest/crash-rehearsal.ts';
 import { SmtpClient } from './support/smtp-client.ts';
 import { atEnd } from './support/spool.ts';
 

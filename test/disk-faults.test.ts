@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { endure, syscallTrouble, type Trouble } from '../loadtest/fault-cases.ts';
 import { fileSizeTrouble, fullDisk, mountMissing, withMounts } from '../loadtest/full-disk.ts';
-import { Rehearsal } from '../loadtest/rehearsal.ts';
+import { Rehearsal } from '../loadtest/crash-rehearsal.ts';
 import { straceMissing } from '../loadtest/strace.ts';
 import { atEnd } from './support/spool.ts';
 

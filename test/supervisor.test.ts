@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { exitCode } from '../src/errors.ts';
 import { silent } from '../src/logger.ts';
 import type { Clock } from '../src/ports/runtime.ts';
-import { eventually } from '../loadtest/rehearsal.ts';
+import { eventually } from '../loadtest/crash-rehearsal.ts';
 import { Supervisor } from '../src/operate/supervisor.ts';
 import { settle, TurnedClock } from './support/memory.ts';
 import { atEnd } from './support/spool.ts';

@@ -13,7 +13,7 @@ import { MailSink } from '../test/support/mail-sink.ts';
 import { readBook } from './careful-registry.ts';
 import { type Daemon, type DaemonOptions, seawall, startDaemon } from './daemon.ts';
 import { NotingClients } from './noting-clients.ts';
-import { type Arrived, type Audit, reconcile } from './reconcile.ts';
+import { type Arrived, type Audit, reconcile } from './crash-audit.ts';
 
 /** A stage as the operations endpoint tells of it. */
 export interface StageAt {
