@@ -21,8 +21,8 @@ export interface Daemon {
   log(): string;
   /** Starts it again once its process has ended. Resolves when all of it works. */
   again(): Promise<void>;
-  /** Ends it in order and removes its spool, unless the settings brought one. Gives the exit code. */
-  stop(): Promise<number | null>;
+  /** Ends it in order and removes its spool, unless the settings brought one or it is still to be looked at. Gives the exit code. */
+  stop(options?: { keepSpool: boolean }): Promise<number | null>;
 }
 
 /** How the daemon is run. */
@@ -89,10 +89,10 @@ export async function startDaemon(
       await new Promise((resolve) => child?.once('exit', resolve));
     }
   };
-  const stop = async (): Promise<number | null> => {
+  const stop = async ({ keepSpool } = { keepSpool: false }): Promise<number | null> => {
     child?.kill('SIGTERM');
     await ended();
-    if (given === undefined) await rm(spool, { recursive: true, force: true });
+    if (given === undefined && !keepSpool) await rm(spool, { recursive: true, force: true });
     return child?.exitCode ?? null;
   };
   try {

@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { Agent, request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -14,6 +13,7 @@ import type { RequestWriter } from '../src/ports/request-log.ts';
 import { lockFiles } from '../src/spool/lock-file.ts';
 import { openMailboxes } from '../src/spool/mailboxes.ts';
 import { assertBuilt, seawall } from './daemon.ts';
+import { inside, SoapCaller } from './parts/soap-call.ts';
 import { freePort } from './postfix.ts';
 
 const message = Buffer.from(
@@ -35,31 +35,9 @@ async function fill(writer: RequestWriter, count: number): Promise<void> {
   }
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-
-function call(port: number, operation: string, inner: string): Promise<string> {
-  const body =
-    '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>' +
-    `<${operation} xmlns="urn:seawall:registry:1">${inner}</${operation}></s:Body></s:Envelope>`;
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'text/xml; charset=utf-8', 'content-length': Buffer.byteLength(body) };
-    const sent = httpRequest({ host: '127.0.0.1', port, path: '/soap', method: 'POST', agent, headers }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => {
-        const text = Buffer.concat(chunks).toString('latin1');
-        if (response.statusCode === 200) resolve(text);
-        else reject(new Error(text));
-      });
-    });
-    sent.on('error', reject);
-    sent.end(body);
-  });
-}
-
 async function startStage(
   spool: string,
-): Promise<{ port: number; pid: number; startMs: number; stop: () => Promise<void> }> {
+): Promise<{ soap: SoapCaller; pid: number; startMs: number; stop: () => Promise<void> }> {
   const port = await freePort();
   const [file, args] = seawall('serve', 'deliver');
   const environment = {
@@ -73,9 +51,10 @@ async function startStage(
   const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const pid = child.pid;
   if (pid === undefined) throw new Error(`${file} did not start`);
+  const soap = new SoapCaller(port);
   for (;;) {
     try {
-      await call(port, 'Hello', '<clientId>load</clientId>');
+      await soap.call('Hello', '<clientId>load</clientId>');
       break;
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -84,27 +63,25 @@ async function startStage(
   }
   child.stdout.resume();
   const stop = (): Promise<void> => {
+    soap.close();
     child.kill('SIGTERM');
     return exit;
   };
-  return { port, pid, startMs: performance.now() - began, stop };
+  return { soap, pid, startMs: performance.now() - began, stop };
 }
 
 /** Pulls and confirms; gives the milliseconds that it took. */
-async function pull(port: number, count: number, batch: number): Promise<number> {
+async function pull(soap: SoapCaller, count: number, batch: number): Promise<number> {
   const began = performance.now();
   for (let pulled = 0; pulled < count;) {
     const inner = `<clientId>load</clientId><attemptId>${randomUUID()}</attemptId><max>${batch}</max>`;
-    const answer = await call(port, 'Fetch', inner);
-    const token = /<leaseToken>([^<]*)/.exec(answer)?.[1] ?? '';
-    const last = answer.slice(
-      answer.lastIndexOf('<sequence>') + 10,
-      answer.indexOf('<', answer.lastIndexOf('<sequence>') + 10),
-    );
+    const answer = await soap.call('Fetch', inner);
+    const token = inside(answer, 'leaseToken') ?? '';
+    const last = inside(answer, 'sequence', answer.lastIndexOf('<sequence>')) ?? '';
     const before = pulled;
     pulled += answer.split('<sequence>').length - 1;
     if (pulled === before) throw new Error('nothing is left to pull');
-    await call(port, 'Confirm', `<leaseToken>${token}</leaseToken><throughSequence>${last}</throughSequence>`);
+    await soap.call('Confirm', `<leaseToken>${token}</leaseToken><throughSequence>${last}</throughSequence>`);
   }
   return performance.now() - began;
 }
@@ -140,11 +117,11 @@ for (const backlog of values.backlog.split(',').map(Number)) {
 for (let round = 1; round <= Number(values.rounds); round++) {
   for (const { backlog, spool, writer } of houses) {
     const stage = await startStage(spool);
-    await pull(stage.port, Math.min(backlog, 1_000), batch);
+    await pull(stage.soap, Math.min(backlog, 1_000), batch);
     await fill(writer, Math.min(backlog, 1_000));
     let ms = 0;
     for (let pulled = 0; pulled < count; pulled += 1_000) {
-      ms += await pull(stage.port, 1_000, batch);
+      ms += await pull(stage.soap, 1_000, batch);
       // The backlog stays what it is; this is not in the time.
       await fill(writer, 1_000);
     }
@@ -159,4 +136,3 @@ for (const { writer, spool } of houses) {
   await writer.close();
   await rm(spool, { recursive: true, force: true });
 }
-agent.destroy();
