@@ -173,8 +173,7 @@ async function main(): Promise<number> {
     recent.clear();
     notes.flush();
   }, 1_000);
-  process.once('SIGINT', running.stop);
-  process.once('SIGTERM', running.stop);
+  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.once(signal, running.stop);
   await running.done;
   clearInterval(progress);
   await notes.close();

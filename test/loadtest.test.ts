@@ -21,6 +21,8 @@ import {
   schedule,
   shareOf,
 } from '../loadtest/parts/profiles.ts';
+import { reportPage } from '../loadtest/parts/page.ts';
+import { makeReport } from '../loadtest/parts/report-data.ts';
 import { noFailures, Sink } from '../loadtest/parts/sink-server.ts';
 import type { Outcome } from '../loadtest/parts/smtp-lane.ts';
 import { isLoopback } from '../loadtest/parts/target.ts';
@@ -323,4 +325,30 @@ test('notes of several processes merge into one result', async (t) => {
   assert.equal((await readFile(files[0] ?? '', 'latin1')).trim().split('\n').length, 26);
   const { tally } = await mergeNotes(files);
   assert.deepEqual([tally.accepted, tally.latency.count, tally.lost], [50, 50, 0]);
+});
+
+test('the report is one page that names no other address, and tells what happened', () => {
+  const { flood, sink, registry } = goodBooks();
+  const refused = flood.slice(0, 1).map((each) => ({ ...each, code: 550, ticket: undefined }));
+  const samples = [1, 2, 3].map((n) => ({ at: n * 100, name: 'intake', cpuSeconds: n / 10, megabytes: 70 }));
+  const report = makeReport({
+    title: '<script>alert(1)</script>',
+    about: ['flood: a & b'],
+    flood: [...flood, ...refused],
+    sink,
+    registry,
+    samples,
+    books: { balances: false, words: 'PROBLEM: "x"' },
+  });
+  assert.deepEqual(report.codes, { 250: 3, 550: 1 });
+  assert.equal(report.totals['confirmed'], 3);
+  assert.ok(
+    report.charts.every(({ series }) =>
+      series.every(({ values }) => values.every((each) => each === null || each >= 0)),
+    ),
+  );
+  assert.deepEqual(JSON.parse(JSON.stringify(report)), report, 'the JSON report says the same');
+  const page = reportPage(report);
+  assert.doesNotMatch(page, /https?:|\/\/[a-z]|<script|<link|@import|url\(|\bsrc=|\bNaN\b|\bundefined\b|Infinity/i);
+  assert.match(page, /The books do not balance/);
 });

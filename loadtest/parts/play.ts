@@ -62,7 +62,7 @@ function start(name: string, args: readonly string[], onMessage: (message: Recor
 }
 
 /** The files that a play leaves. */
-function filesOf(folder: string) {
+export function filesOf(folder: string) {
   const file = (name: string): string => join(folder, `${name}.notes`);
   return { flood: file('flood'), sink: file('sink'), registry: file('registry'), samples: file('samples') };
 }
@@ -73,11 +73,18 @@ export async function play(plan: Play): Promise<Played> {
   const began = performance.now();
   const counts = { due: 0, accepted: 0, refused: 0, acknowledged: 0, confirmed: 0 };
   const progress = (): Progress => ({ seconds: (performance.now() - began) / 1000, ...counts });
-  const overdue = (): boolean => performance.now() - began > plan.seconds * 1000;
+  const overdue = (): boolean => ended.signal.aborted || performance.now() - began > plan.seconds * 1000;
   const parts: Part[] = [];
   let daemon: Daemon | undefined;
   let sampler: Sampler | undefined;
   const shown = setInterval(() => plan.onProgress(progress()), 1_000);
+  // Whoever ends us ends all of it: nothing of ours may be left running.
+  const ended = new AbortController();
+  const end = (): void => {
+    ended.abort();
+    for (const { child } of parts) child.kill('SIGTERM');
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
   try {
     const sinkPort = await new Promise<number>((resolve, reject) => {
       const sink = start('sink', ['--notes', files.sink, ...plan.sink], (message) => {
@@ -125,7 +132,7 @@ export async function play(plan: Play): Promise<Played> {
       // A registry that has ended early has said why; the acknowledgements are not waited for.
       if (!alive(registry) && (await registry.gone) !== 0) break;
     }
-    for (const { child } of [registry, ...parts]) if (child.exitCode === null) child.kill('SIGTERM');
+    for (const { child } of parts) child.kill('SIGTERM');
     await Promise.all(parts.map(({ gone }) => gone));
     await sampler?.stop();
     sampler = undefined;
@@ -144,6 +151,7 @@ export async function play(plan: Play): Promise<Played> {
       progress: progress(),
     };
   } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, end);
     clearInterval(shown);
     await sampler?.stop();
     for (const { child } of parts) if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');

@@ -107,3 +107,9 @@ export function readRegistry(file: string, each: (record: RegistryRecord) => voi
     }),
   );
 }
+
+export function readSamples(file: string, each: (record: SampleRecord) => void): Promise<NotesHead> {
+  return readNotes(file, 'samples', 4, ([at, name = '', cpu, megabytes], { start }) =>
+    each({ at: start + Number(at), name: read(name), cpuSeconds: Number(cpu), megabytes: Number(megabytes) }),
+  );
+}
