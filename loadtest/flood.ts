@@ -180,7 +180,9 @@ async function main(): Promise<number> {
   if (process.stdout.isTTY) process.stdout.write('\n');
   console.log(tally.words((last - start) / 1e6));
   if (process.send)
-    await new Promise((resolve) => process.send?.({ end: { ...tally.toJSON(), due: running.due() } }, resolve));
+    await new Promise((resolve) =>
+      process.send?.({ end: { ...tally.toJSON(), due: running.due(), seconds: (last - start) / 1e6 } }, resolve),
+    );
   return tally.lost === 0 ? 0 : 1;
 }
 

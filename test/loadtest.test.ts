@@ -1,13 +1,11 @@
 // The rehearsal kit: what it measures with must itself be right. Short floods against small servers of our own.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { balance, type Books } from '../loadtest/parts/books.ts';
+import { balance } from '../loadtest/parts/books.ts';
 import { type FloodPlan, startFlood } from '../loadtest/parts/flood-run.ts';
 import { mailMaker, sizesFrom } from '../loadtest/parts/forms.ts';
 import { Histogram } from '../loadtest/parts/histogram.ts';
@@ -27,9 +25,9 @@ import { noFailures, Sink } from '../loadtest/parts/sink-server.ts';
 import type { Outcome } from '../loadtest/parts/smtp-lane.ts';
 import { isLoopback } from '../loadtest/parts/target.ts';
 import { ticketOf } from '../src/model/ticket.ts';
+import { goodBooks, sender, stallingServer, tool } from './support/rehearsal.ts';
 import { atEnd, temporaryFolder } from './support/spool.ts';
 
-const sender = 'ops@registrar.example';
 const micros = fc.oneof(fc.nat(1000), fc.nat(5_000_000), fc.nat(2 ** 31 - 1));
 
 test('quantiles are right to 1/128, however many histograms were merged', () => {
@@ -97,54 +95,20 @@ test('mails are as large as was asked, in CRLF lines, and the same on every node
   assert.throws(() => sizesFrom('4096:none'), /wants bytes/);
 });
 
-/** Three requests that went all the way. */
-function goodBooks(): { -readonly [Part in 'flood' | 'spool' | 'sink' | 'registry']: Books[Part] & object } {
-  const places = [1, 2, 3];
-  return {
-    flood: places.map((n) => ({
-      reference: `R${n}`,
-      sender,
-      scheduled: n * 100,
-      sent: n * 100 + 1,
-      replied: n * 100 + 50,
-      code: 250,
-      ticket: ticketOf(n),
-      stranger: false,
-    })),
-    spool: places.map((n) => ({
-      sequence: n,
-      ticket: ticketOf(n),
-      sender,
-      acknowledgement: 'acknowledged',
-      registry: 'confirmed',
-    })),
-    sink: places.map((n) => ({ at: n, ticket: ticketOf(n), to: sender, code: 250 })),
-    registry: (['pulled', 'confirmed'] as const).flatMap((what, i) =>
-      places.map((n) => ({
-        at: 1_000 + i,
-        what,
-        worker: 1,
-        sequence: n,
-        ticket: ticketOf(n),
-        reference: `R${n}`,
-        deliveryCount: 1,
-      })),
-    ),
-  };
-}
+/** Plants an error into good books and wants it found. */
+const finds = (what: string, plant: (books: ReturnType<typeof goodBooks>) => void): void => {
+  const books = goodBooks();
+  plant(books);
+  const { findings } = balance(books);
+  assert.ok(
+    findings.some((each) => each.what === what && each.first.length > 0),
+    `${what}: ${JSON.stringify(findings)}`,
+  );
+};
 
 test('reconcile finds each planted error, and names it', () => {
   assert.deepEqual(balance(goodBooks()).findings, []);
   const second = ticketOf(2);
-  const finds = (what: string, plant: (books: ReturnType<typeof goodBooks>) => void): void => {
-    const books = goodBooks();
-    plant(books);
-    const { findings } = balance(books);
-    assert.ok(
-      findings.some((each) => each.what === what && each.first.length > 0),
-      `${what}: ${JSON.stringify(findings)}`,
-    );
-  };
   const without = <T extends { ticket?: string | undefined }>(all: readonly T[]): T[] =>
     all.filter(({ ticket }) => ticket !== second);
   finds('a ticket was given and is not in the spool', (books) => (books.spool = without(books.spool)));
@@ -174,42 +138,6 @@ test('a request whose answer was lost may be in the spool or not', () => {
   books.flood = books.flood.map((each) => (each.reference === 'R3' ? { ...each, code: 0, ticket: undefined } : each));
   assert.deepEqual(balance(books).findings, []);
 });
-
-/** A server that takes everything, but is silent until it is told to go on. */
-async function stallingServer(t: TestContext): Promise<{ port: number; goOn: () => void }> {
-  let silent = true;
-  const held: (() => void)[] = [];
-  const sockets = new Set<Socket>();
-  let kept = 0;
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    let data = false;
-    socket.on('error', () => undefined);
-    const say = (text: string): void => void (silent ? held.push(() => socket.write(text)) : socket.write(text));
-    say('220 slow.example\r\n');
-    let left = '';
-    socket.on('data', (chunk) => {
-      const lines = (left + chunk.toString('latin1')).split('\r\n');
-      left = lines.pop() ?? '';
-      for (const line of lines) {
-        if (data && line !== '.') continue;
-        if (data) say(`250 2.0.0 Ok: queued as ${ticketOf(++kept)}\r\n`);
-        else say(line === 'DATA' ? '354 Go on\r\n' : '250 Ok\r\n');
-        data = line === 'DATA';
-      }
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  atEnd(t, () => {
-    for (const socket of sockets) socket.destroy();
-    return new Promise((resolve) => server.close(resolve));
-  });
-  const goOn = (): void => {
-    silent = false;
-    for (const each of held.splice(0)) each();
-  };
-  return { port: (server.address() as { port: number }).port, goOn };
-}
 
 function planFor(port: number, count: number, seconds: number): FloodPlan {
   return {
@@ -276,16 +204,6 @@ test('one connection a message works as well, and so does a server that is not t
   assert.ok(outcomes.length === 6 && outcomes.every(({ code, sent }) => code === 0 && sent === 0));
   t.diagnostic(outcomes[0]?.reply ?? '');
 });
-
-/** Runs a tool of the kit; gives its exit code and what it said. */
-function tool(name: string, ...args: string[]): Promise<{ code: number; said: string }> {
-  const file = join(import.meta.dirname, '../loadtest', `${name}.ts`);
-  return new Promise((resolve) => {
-    execFile(process.execPath, ['--import', 'tsx', file, ...args], { timeout: 10_000 }, (error, out, err) =>
-      resolve({ code: error ? Number(error.code ?? -1) : 0, said: out + err }),
-    );
-  });
-}
 
 test('a target that is not loopback is refused, in words', async () => {
   const { code, said } = await tool('flood', '--target', '192.0.2.1:25', '--profile', 'storm', '--count', '1');

@@ -73,15 +73,15 @@ export async function play(plan: Play): Promise<Played> {
   const began = performance.now();
   const counts = { due: 0, accepted: 0, refused: 0, acknowledged: 0, confirmed: 0 };
   const progress = (): Progress => ({ seconds: (performance.now() - began) / 1000, ...counts });
-  const overdue = (): boolean => ended.signal.aborted || performance.now() - began > plan.seconds * 1000;
+  const overdue = (): boolean => interrupted.signal.aborted || performance.now() - began > plan.seconds * 1000;
   const parts: Part[] = [];
   let daemon: Daemon | undefined;
   let sampler: Sampler | undefined;
   const shown = setInterval(() => plan.onProgress(progress()), 1_000);
   // Whoever ends us ends all of it: nothing of ours may be left running.
-  const ended = new AbortController();
+  const interrupted = new AbortController();
   const end = (): void => {
-    ended.abort();
+    interrupted.abort();
     for (const { child } of parts) child.kill('SIGTERM');
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
