@@ -1,32 +1,33 @@
-// Seawall's intake beside Postfix on the same work in the same run, alternating: medians and ratios. Postfix is told to
-// HOLD, so it writes and syncs a queue file for each mail and does no more. Both are private and removed afterwards.
-//   npm run compare [-- --rounds 5] [--all-stages]
+// Seawall beside others on the same work in the same run, alternating: medians and ratios beside the goals. See the help below.
 
-import { execFile } from 'node:child_process';
-import { parseArgs, promisify } from 'node:util';
-import { assertBuilt, type Daemon, startDaemon } from './daemon.ts';
-import { type Postfix, startPostfix } from './postfix.ts';
+import { alone } from './compare/alone.ts';
+import type { Contender } from './compare/contenders.ts';
+import { type Work, works } from './compare/works.ts';
+import { assertBuilt } from './daemon.ts';
+import { decimal, readOptions, runTool, whole, WrongUse } from './parts/options.ts';
 
-const run = promisify(execFile);
+const names = [...works, ...alone].map(({ name }) => name);
 
-interface Work {
-  readonly name: string;
-  readonly count: number;
-  readonly options: readonly string[];
-  readonly goal: number;
-}
+const help = `npm run compare -- [NAME …] [options]      measures, beside others where there are any
 
-const works: readonly Work[] = [
-  { name: 'sessions kept (smtp-source -d -s 100 -m 8000 -l 4096)', count: 8000, options: ['-d'], goal: 4 },
-  { name: 'a connection each (smtp-source -s 100 -m 4000 -l 4096)', count: 4000, options: [], goal: 2.5 },
-];
+${[...works, ...alone].map(({ name, words }) => `  ${name.padEnd(16)}${words}`).join('\n')}
 
-/** Messages a second that a server on `port` accepts. */
-async function rate(work: Work, port: number): Promise<number> {
-  const began = performance.now();
-  const common = ['-s', '100', '-m', String(work.count), '-l', '4096', '-f', 'ops@registrar.example'];
-  await run('smtp-source', [...work.options, ...common, '-t', 'domain@registry.example', `127.0.0.1:${port}`]);
-  return (work.count / (performance.now() - began)) * 1000;
+Without names: all but ${alone.map(({ name }) => name).join(', ')}, which take minutes.
+
+  --rounds N   measured rounds of each, after one that is not (5)
+  --scale N    so many times the usual counts, such as 0.1 to see whether it works (1)
+  --json       the result as one line of JSON at the end
+
+Each contender is private: its own folder, a free port on loopback, ended and removed afterwards. Postfix needs root and
+Debian's postfix package, which also has smtp-source. The load generator shares the machine with everybody alike.
+Exit codes: 0 measured, whatever the figures are; 1 failed; 64 wrong use.`;
+
+interface Result {
+  readonly work: string;
+  readonly unit: string;
+  readonly medians: Readonly<Record<string, number>>;
+  readonly ratios: Readonly<Record<string, number>>;
+  readonly met: boolean | undefined;
 }
 
 function median(values: readonly number[]): number {
@@ -35,43 +36,74 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
-const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, 'all-stages': { type: 'boolean', default: false } },
-});
-const rounds = Number(values.rounds);
-if (!Number.isSafeInteger(rounds) || rounds < 1 || rounds > 50) throw new Error('--rounds wants a number from 1 to 50');
-await assertBuilt();
+const shown = (value: number): string => (value < 100 ? value.toFixed(1) : value.toFixed(0));
 
-let postfix: Postfix | undefined;
-let daemon: Daemon | undefined;
-try {
-  postfix = await startPostfix({ smtpd_end_of_data_restrictions: 'check_client_access static:HOLD' });
-  daemon = await startDaemon(values['all-stages'] ? undefined : 'intake');
-  console.log(
-    `Seawall (${values['all-stages'] ? 'all stages' : 'intake alone'}) and Postfix (HOLD), ${rounds} rounds each, alternating`,
-  );
-  for (const work of works) {
-    const ours: number[] = [];
-    const theirs: number[] = [];
-    // One unmeasured round each: a compiler that is still warm-up work measures nothing.
-    for (let round = -1; round < rounds; round++) {
-      const a = await rate(work, daemon.smtpPort);
-      const b = await rate(work, postfix.port);
-      await postfix.empty();
-      if (round < 0) continue;
-      ours.push(a);
-      theirs.push(b);
-      console.log(
-        `  round ${round + 1}: Seawall ${a.toFixed(0)}/s, Postfix ${b.toFixed(0)}/s, ratio ${(a / b).toFixed(2)}`,
-      );
+async function compare(work: Work, rounds: number, scale: number): Promise<Result> {
+  const { contenders, certificate } = await work.setup();
+  const count = Math.max(200, Math.round(work.count * scale));
+  const rates = new Map<Contender, number[]>(contenders.map((each) => [each, []]));
+  try {
+    // One round that is not measured: a compiler that still warms up measures nothing.
+    for (let round = 0; round <= rounds; round++) {
+      for (const each of contenders) {
+        const rate = await work.measure(each, count);
+        await each.settle();
+        if (round > 0) rates.get(each)?.push(rate);
+      }
+      const line = contenders.map((each) => `${each.name} ${shown(rates.get(each)?.at(-1) ?? 0)}${work.unit}`);
+      if (round > 0) console.log(`  round ${round}: ${line.join(', ')}`);
     }
-    const ratio = median(ours.map((each, i) => each / (theirs[i] ?? Infinity)));
-    console.log(
-      `${work.name}: Seawall ${median(ours).toFixed(0)}/s, Postfix ${median(theirs).toFixed(0)}/s, ` +
-        `median ratio ${ratio.toFixed(2)} (goal ${work.goal})`,
-    );
+  } finally {
+    for (const each of contenders) await each.stop();
+    await certificate?.remove();
   }
-} finally {
-  await daemon?.stop();
-  await postfix?.stop();
+  const [ours = [], ...others] = [...rates.values()];
+  const ratios = others.map((theirs) => median(ours.map((rate, i) => rate / (theirs[i] ?? Infinity))));
+  const rest = contenders.slice(1);
+  const goals = rest.map(({ name }, i) => {
+    const goal = work.ratios[i];
+    return `${ratios[i]?.toFixed(2)} × ${name}${goal === undefined ? '' : ` (goal ${goal})`}`;
+  });
+  const least = work.least === undefined ? '' : ` (goal ${work.least}${work.unit})`;
+  console.log(`  ${contenders[0]?.name} ${shown(median(ours))}${work.unit}${least}: ${goals.join(', ')}`);
+  const wanted = work.ratios.some((goal) => goal !== undefined) || work.least !== undefined;
+  const met = work.ratios.every((goal, i) => (ratios[i] ?? 0) >= (goal ?? 0)) && median(ours) >= (work.least ?? 0);
+  return {
+    work: work.name,
+    unit: work.unit,
+    medians: Object.fromEntries([...rates].map(([{ name }, values]) => [name, median(values)])),
+    ratios: Object.fromEntries(rest.map(({ name }, i) => [name, ratios[i] ?? NaN])),
+    met: wanted ? met : undefined,
+  };
 }
+
+async function main(): Promise<number> {
+  const { values, positionals } = readOptions(help, {
+    rounds: { type: 'string', default: '5' },
+    scale: { type: 'string', default: '1' },
+    json: { type: 'boolean', default: false },
+  });
+  const rounds = whole('rounds', values.rounds, 1, 50);
+  const scale = decimal('scale', values.scale, 0.0001, 10);
+  const unknown = positionals.find((each) => !names.includes(each));
+  if (unknown !== undefined) throw new WrongUse(`There is no work ${unknown}: there are ${names.join(', ')}.`);
+  await assertBuilt();
+  const chosen = (name: string): boolean => positionals.includes(name);
+  const results: Result[] = [];
+  for (const work of works.filter(({ name }) => positionals.length === 0 || chosen(name))) {
+    console.log(`${work.name}: ${work.words}`);
+    results.push(await compare(work, rounds, scale));
+  }
+  const verdicts = results.map(({ work, met }) => ({ work, met }));
+  for (const { name, words, run } of alone.filter((each) => chosen(each.name))) {
+    console.log(`${name}: ${words}`);
+    verdicts.push({ work: name, met: await run(scale) });
+  }
+  const list = (which: boolean | undefined): string =>
+    verdicts.flatMap(({ work, met }) => (met === which ? [work] : [])).join(', ') || 'none';
+  console.log(`\nGoal met: ${list(true)}. Not met: ${list(false)}. Without a goal: ${list(undefined)}.`);
+  if (values.json) console.log(JSON.stringify({ results, verdicts }));
+  return 0;
+}
+
+await runTool(main);
