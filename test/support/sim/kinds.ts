@@ -31,7 +31,7 @@ export function delivering({ LeaseState }: Subject): Kind<DeliverEvent> {
     newState: () => new LeaseState(),
     events(requests, random, unique) {
       const window = requests.map(({ sequence }) => [sequence, sequence] as const);
-      const lease = { clientId: 'registry', attemptId: unique, until: 9, ms: 5, window };
+      const lease = { owner: 'registry', clientId: 'registry', attemptId: unique, until: 9, ms: 5, window };
       const batchId = `batch-${unique}`;
       const confirmed = random.chance(0.1) ? window.slice(0, 1) : window;
       return [

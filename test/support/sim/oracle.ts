@@ -16,6 +16,8 @@ export class Oracle {
   readonly #submitted = new Map<string, NewRequest>();
   /** Sequence → id, for every number that was given out. */
   readonly #acknowledged = new Map<number, string>();
+  /** What was answered with the number of an earlier copy. */
+  readonly #repeats: { readonly sequence: number; readonly request: NewRequest }[] = [];
   /** Sequence → chain hash, for everything that somebody has read. */
   readonly #seen = new Map<number, string>();
   readonly #epochs = new Set<number>();
@@ -32,7 +34,7 @@ export class Oracle {
 
   /** The highest sequence that anybody outside knows of. */
   get knownThrough(): number {
-    return Math.max(0, ...this.#acknowledged.keys(), ...this.#seen.keys());
+    return [...this.#acknowledged.keys(), ...this.#seen.keys()].reduce((a, b) => Math.max(a, b), 0);
   }
 
   submitted(request: NewRequest): void {
@@ -43,6 +45,10 @@ export class Oracle {
     const other = this.#acknowledged.get(sequence);
     if (other !== undefined && other !== id) throw new Violation(`number ${sequence} was given to two requests`);
     this.#acknowledged.set(sequence, id);
+  }
+
+  repeated(sequence: number, request: NewRequest): void {
+    this.#repeats.push({ sequence, request });
   }
 
   /** A follower was given a request. */
@@ -112,6 +118,11 @@ export class Oracle {
       const there = all[sequence - 1]?.id;
       if (there !== id) {
         throw new Violation(`acknowledged request ${sequence} ${there === undefined ? 'is lost' : 'is another now'}`);
+      }
+    }
+    for (const { sequence, request } of this.#repeats) {
+      if (all[sequence - 1]?.message.equals(request.message) !== true) {
+        throw new Violation(`a request was acknowledged as a copy of ${sequence}, which is none`);
       }
     }
     for (const [sequence, chain] of this.#seen) {

@@ -17,6 +17,8 @@ export interface Stage {
   readonly subject: Subject;
   readonly spool: string;
   readonly rotation: Rotation;
+  /** How long a copy of a kept request is recognised, ms. */
+  readonly repeatMs: number;
   /** Hears of a broken promise, wherever it was noticed. */
   readonly broken: (violation: unknown) => void;
 }
@@ -47,9 +49,10 @@ export class SimIntake {
   }
 
   async #open(before: number): Promise<void> {
-    const { machine, oracle, subject, spool, rotation } = this.#stage;
+    const { machine, oracle, subject, spool, rotation, repeatMs } = this.#stage;
     const runtime = runtimeOf(machine, this.process);
-    const opened = await subject.openMailboxes(runtime, locksOf(machine, this.process), spool, rotation);
+    const locks = locksOf(machine, this.process);
+    const opened = await subject.openMailboxes(runtime, locks, spool, rotation, repeatMs);
     const { writer, recovered, epoch } = opened;
     machine.note(`    intake#${this.process.pid} opens in epoch ${epoch} after ${recovered.lastSequence}`);
     const newest = oracle.opened(epoch, before);
@@ -68,11 +71,12 @@ export class SimIntake {
     oracle.submitted(request);
     this.waiting++;
     this.#sequencer.submit(request).then(
-      (sequence) => {
-        machine.note(`    intake#${this.process.pid} acknowledges ${sequence}`);
+      ({ sequence, repeated }) => {
+        machine.note(`    intake#${this.process.pid} acknowledges ${sequence}${repeated ? ' again' : ''}`);
         this.waiting--;
         try {
-          oracle.acknowledged(sequence, request.id);
+          if (repeated) oracle.repeated(sequence, request);
+          else oracle.acknowledged(sequence, request.id);
         } catch (error) {
           broken(error);
         }

@@ -98,7 +98,7 @@ export class SimMachine {
             const result = effect();
             outcome = () => resolve(result);
           } catch (error) {
-            outcome = () => reject(error as Error);
+            outcome = () => reject(error);
           }
         },
         fail: (error) => (outcome = () => reject(error)),
@@ -165,8 +165,8 @@ export class SimMachine {
 
   /** A running process that is about to do something, as its call begins: `rename`, `sync` … */
   whoIsAbout(verb: string): SimProcess | undefined {
-    const about = ({ process, what, isDone }: Call): boolean =>
-      process.state === 'running' && what.startsWith(`${verb} `) && !isDone();
+    const about = (call: Call): boolean =>
+      call.process.state === 'running' && call.what.startsWith(`${verb} `) && !call.isDone();
     return this.#calls.find(about)?.process;
   }
 

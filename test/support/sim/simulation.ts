@@ -4,6 +4,7 @@
 import { messageOf } from '../../../src/errors.ts';
 import type { AckEvent } from '../../../src/acknowledge/ack-state.ts';
 import type { DeliverEvent } from '../../../src/deliver/lease-state.ts';
+import type { NewRequest } from '../../../src/model/request.ts';
 import { acknowledging, delivering } from './kinds.ts';
 import { Oracle, Violation } from './oracle.ts';
 import { Random } from './random.ts';
@@ -35,6 +36,7 @@ export class Simulation {
   #followers: (SimFollower<AckEvent> | SimFollower<DeliverEvent>)[] = [];
   #violation: unknown;
   #quiet = false;
+  readonly #sent: NewRequest[] = [];
   readonly figures: Figures = { crashStates: 0, acknowledged: 0, steps: 0 };
 
   constructor(subject: Subject, seed: number) {
@@ -51,7 +53,8 @@ export class Simulation {
     ]);
     const broken = (violation: unknown): void => void (this.#violation ??= violation);
     this.#machine = machine;
-    this.#stage = { machine, oracle, subject, spool, rotation, broken };
+    const repeatMs = this.#random.pick([0, day]);
+    this.#stage = { machine, oracle, subject, spool, rotation, repeatMs, broken };
     this.#ack = new JournalFacts(this.#stage, acknowledging(subject));
     this.#deliver = new JournalFacts(this.#stage, delivering(subject));
   }
@@ -124,7 +127,18 @@ export class Simulation {
 
   #submit(intake: SimIntake | undefined): void {
     if (!intake?.isOpen || intake.process.state !== 'running') return;
-    for (let count = this.#random.between(1, 4); count > 0; count--) intake.submit(randomRequest(this.#random));
+    for (let count = this.#random.between(1, 4); count > 0; count--) intake.submit(this.#request());
+  }
+
+  /** A new request, or a copy of one that was sent before. */
+  #request(): NewRequest {
+    const { repeatMs, subject } = this.#stage;
+    const fresh = randomRequest(this.#random);
+    const copied = this.#sent.length > 0 && this.#random.chance(0.15) ? this.#random.pick(this.#sent) : fresh;
+    const { envelope, client, message } = copied;
+    this.#sent.push(copied);
+    if (repeatMs === 0) return { ...fresh, envelope, client, message };
+    return { ...fresh, envelope, client, message, fingerprints: subject.fingerprintsOf(copied) };
   }
 
   async #disturb(): Promise<void> {
@@ -194,9 +208,9 @@ export class Simulation {
 
   /** Recovers a spool alone and looks at everything in it. */
   async #checkRecovery(fileSystem: SimFileSystem): Promise<void> {
-    const { oracle, subject, rotation } = this.#stage;
+    const { oracle, subject, rotation, repeatMs } = this.#stage;
     const { runtime, locks } = runtimeOn(fileSystem, this.#random.next());
-    const { writer, recovered } = await subject.openMailboxes(runtime, locks, spool, rotation);
+    const { writer, recovered } = await subject.openMailboxes(runtime, locks, spool, rotation, repeatMs);
     await oracle.check(runtime, recovered.lastSequence);
     await writer.close();
     for (const facts of [this.#ack, this.#deliver] as const) {
