@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FencedError, InUseError } from '../src/errors.ts';
@@ -138,6 +138,29 @@ test('a request whose outcome was unknown keeps its first number when it is appe
   await second.close();
   await first.close();
   assert.equal((await readAll(spool)).length, 3);
+});
+
+test('a spool that was copied to another machine and started twice: each start is told apart', async (t) => {
+  const spool = await temporaryFolder(t);
+  const copy = join(await temporaryFolder(t), 'copy');
+  const first = await openWriter(t, spool);
+  await first.append([request('Subject: before\r\n\r\n')]);
+  await first.close();
+  await cp(spool, copy, { recursive: true });
+  const elsewhere: Runtime = {
+    ...nodeRuntime,
+    processes: { ...nodeRuntime.processes, self: () => ({ ...nodeRuntime.processes.self(), host: 'another' }) },
+  };
+  const here = await openMailboxes(nodeRuntime, lockFiles, spool, largeMailboxes);
+  const there = await openMailboxes(elsewhere, lockFiles, copy, largeMailboxes);
+  assert.equal(Number.parseInt(here.epoch, 10), Number.parseInt(there.epoch, 10));
+  assert.notEqual(here.epoch, there.epoch);
+  assert.deepEqual(await here.writer.append([request('Subject: here\r\n\r\n')]), [2]);
+  assert.deepEqual(await there.writer.append([request('Subject: there\r\n\r\n')]), [2]);
+  await Promise.all([here.writer.close(), there.writer.close()]);
+  const [ours, theirs] = await Promise.all([spool, copy].map((each) => verifyLog(nodeRuntime.disk, each)));
+  assert.deepEqual([ours?.problems, theirs?.problems], [[], []]);
+  assert.notEqual(ours?.chain, theirs?.chain);
 });
 
 test('every file of the log belongs to its owner only', async (t) => {
