@@ -4,7 +4,7 @@
 
 import type { Clock } from '../ports/runtime.ts';
 import { type ClientLimits, Clients } from './clients.ts';
-import { type Gauge, Ladder, type Standing } from './ladder.ts';
+import { type Gauge, Ladder, type Rung, slowAt, type Standing } from './ladder.ts';
 
 /** A reply other than 250. The text begins with the enhanced status code (RFC 3463). */
 export class Refusal extends Error {
@@ -73,6 +73,13 @@ export class Admission {
     return { ...standing, connections, memory, line };
   }
 
+  /** The rung of the work. Asked for every message, and most often nothing is near half full. */
+  get #work(): Rung {
+    const { bufferedBytes, waiting } = this.#limits;
+    const calm = this.#buffered < bufferedBytes * slowAt && this.waiting() < waiting * slowAt;
+    return calm && this.#ladder.atRest ? 'normal' : this.load.work;
+  }
+
   /** A connection comes. Without a refusal it is counted, and `disconnect` must follow once it is gone. */
   connect(address: string): Refusal | undefined {
     if (this.closedBecause !== undefined) {
@@ -81,7 +88,7 @@ export class Admission {
     if (this.#connections >= this.#limits.connections) {
       return new Refusal(421, '4.7.0 Too many connections, try again later');
     }
-    if (this.load.work === 'refuse') return new Refusal(421, '4.3.2 Overloaded, try again later');
+    if (this.#work === 'refuse') return new Refusal(421, '4.3.2 Overloaded, try again later');
     const tooMany = this.#clients.arrive(address);
     if (tooMany !== undefined) return new Refusal(421, `4.7.0 ${tooMany}, try again later`);
     this.#connections++;
@@ -108,7 +115,7 @@ export class Admission {
     if (before >= this.#limits.sessionMessages) {
       return new Refusal(421, `4.7.0 ${before} messages on one connection, go on with a new one`);
     }
-    const { work } = this.load;
+    const work = this.#work;
     if (work === 'defer' || work === 'refuse') return new Refusal(451, '4.3.1 Overloaded, try again later');
     return work === 'slow' ? slowMs : 0;
   }

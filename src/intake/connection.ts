@@ -28,6 +28,11 @@ const hurriedSeconds = 10;
 const dataGraceSeconds = 10;
 const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
 
+/** Whether a command begins with two letters, in either case: enough to tell MAIL and RCPT from all others. */
+function begins(command: Buffer, letters: string): boolean {
+  return ((command[0] ?? 0) | 0x20) === letters.charCodeAt(0) && ((command[1] ?? 0) | 0x20) === letters.charCodeAt(1);
+}
+
 export class Connection extends SMTPConnection {
   readonly #limits: ConnectionLimits;
   readonly #greet: (then: () => void) => void;
@@ -74,9 +79,8 @@ export class Connection extends SMTPConnection {
     this.#silentTicks = 0;
     if (this.#failed) this.#errors++;
     this.#failed = false;
-    const verb = command.toString('latin1', 0, 4).toUpperCase();
-    if (verb === 'MAIL') this.#recipients = 0;
-    if (verb !== 'RCPT' || ++this.#recipients > this.#limits.recipients) this.#commands++;
+    if (begins(command, 'ma')) this.#recipients = 0;
+    if (!begins(command, 'rc') || ++this.#recipients > this.#limits.recipients) this.#commands++;
     if (this.#errors >= this.#limits.errors) this.send(421, '4.7.0 Too many errors');
     else if (this.#commands > this.#limits.commands) this.send(421, '4.7.0 Too many commands without a message');
     else super._onCommand(command, callback);

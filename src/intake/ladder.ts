@@ -24,7 +24,7 @@ export interface Standing {
   readonly why: string;
 }
 
-const slowAt = 0.5;
+export const slowAt = 0.5;
 const deferAt = 0.9;
 /** Connections are meant to be many: only the last fifth of them is a reason to hurry the silent. */
 const crowdedAt = 0.8;
@@ -43,6 +43,11 @@ export class Ladder {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Standing on the lowest rung: nothing that is less than half full moves it. */
+  get atRest(): boolean {
+    return this.#rung === 'normal';
   }
 
   /**
