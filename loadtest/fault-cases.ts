@@ -72,8 +72,12 @@ export async function endure(rehearsal: Rehearsal, trouble: Trouble): Promise<En
     back = clients.attempts.slice(first).find(({ ticket, dotAt }) => ticket !== undefined && dotAt! > endedAt);
     return back !== undefined;
   });
+  const said = (): string | undefined => linesSince(rehearsal, since).find((each) => logged?.test(each));
+  // A stage writes its lines a little later, and its restart may not even have begun: the intake did not wait for it.
+  if (logged) await eventually('it is logged', 10, () => said() !== undefined).catch(() => undefined);
+  await rehearsal.healthy();
   const lines = linesSince(rehearsal, since);
-  const line = lines.find((each) => logged?.test(each));
+  const line = said();
   if (logged && line === undefined) problems.push(`no log line says ${String(logged)}; last: ${lines.at(-1) ?? ''}`);
   const heard = new Map<string, number>();
   for (const { reply, dotAt, ticket, broken } of clients.attempts.slice(first)) {
@@ -90,6 +94,14 @@ export async function endure(rehearsal: Rehearsal, trouble: Trouble): Promise<En
     line: shortened(line),
     problems: problems.map((each) => `${what}: ${each}`),
   };
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It died of the fault before: the next one meets it, too.
+  }
 }
 
 /** Paths that a stage may open while its fault lasts: strace wants them in full. */
@@ -112,21 +124,24 @@ async function pathsOf(rehearsal: Rehearsal): Promise<string[]> {
  */
 export function syscallTrouble(rehearsal: Rehearsal, stage: string, fault: Fault): Trouble {
   const { syscall, error, times } = fault;
+  // A call that is interrupted is made again by Node, a lock that is not renewed for a moment is still held, and a folder
+  // that cannot be made again is there.
+  const harmless = error === 'EINTR' || syscall === 'utimensat' || (syscall === 'mkdir' && times === 'once');
   const stops = ['pwrite64', 'fdatasync'].includes(syscall) && times === 'always';
   let strace: Strace | undefined;
   return {
     what: `${stage}: ${syscall} ${error} ${times}`,
     holdMs: times === 'always' ? 2_500 : 0,
-    // A call that is interrupted is made again by Node: nobody hears of it.
-    ...(error !== 'EINTR' && { logged: new RegExp(error) }),
+    ...(!harmless && { logged: new RegExp(error) }),
     kept: stage === 'intake' ? (stops ? 'none' : 'may') : times === 'always' ? 'some' : 'may',
     async begin() {
+      await rehearsal.healthy();
       const pid = await rehearsal.pidOf(stage);
       const paths = syscall === 'openat' ? await pathsOf(rehearsal) : [];
       strace = await Strace.attach([rehearsal.daemon.process.pid!, pid], { ...fault, paths });
       const struck = async () => ((await strace?.hits())?.length ?? 0) > 0;
-      await eventually('the fault strikes', 3, struck).catch(() => process.kill(pid, 'SIGKILL'));
-      await eventually(`${syscall} is called`, 10, struck);
+      await eventually('the fault strikes', 3, struck).catch(() => killIfThere(pid));
+      await eventually(`${syscall} is called`, 20, struck);
     },
     async end() {
       await strace?.detach();

@@ -76,7 +76,7 @@ if (missing !== undefined) {
 }
 const seed = Date.now() % 1_000_000;
 // Small mailboxes, so that every call of a rotation is made often.
-const common = { seed, sessions: 6, thinkMs: 40 };
+const common = { seed, sessions: 6, thinkMs: 40, settleSeconds: 600 };
 const settings = { SEAWALL_SPOOL_MAILBOX_COUNT: '20' };
 const rehearsal = await Rehearsal.start({ ...common, settings });
 await run(rehearsal, cases(rehearsal));

@@ -2,10 +2,12 @@
 // and what to inject, tells when the first call was hit, and lets go. Owns the strace process and its output file.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { eventually } from './rehearsal.ts';
 
 /** Which calls fail, and how. */
 export interface Fault {
@@ -24,6 +26,14 @@ export async function straceMissing(): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     return `strace cannot be used here: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\t[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
   }
 }
 
@@ -48,13 +58,14 @@ export class Strace {
     const child = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] });
     const strace = new Strace(child, folder);
     let said = '';
-    await new Promise<void>((resolve, reject) => {
-      child.stderr.on('data', (chunk: Buffer) => {
-        said += chunk.toString();
-        const gone = (pid: number) => new RegExp(`ptrace\\(PTRACE_SEIZE, ${pid}\\): No such process`).test(said);
-        if (pids.every((pid) => said.includes(`Process ${pid} attached`) || gone(pid))) resolve();
-      });
-      child.once('exit', () => reject(new Error(`strace ended: ${said}`)));
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    // A process may die while it is attached to; then the one that its supervisor starts is seen from its beginning.
+    const has = (pid: number): boolean => said.includes(`Process ${pid} attached`) || !isAlive(pid);
+    await eventually('strace has attached', 10, () => {
+      if (child.exitCode !== null) throw new Error(`strace ended: ${said}`);
+      return pids.every(has);
     });
     return strace;
   }
@@ -68,7 +79,10 @@ export class Strace {
   /** Lets go: from now on the calls do what they do. */
   async detach(): Promise<void> {
     this.#process.kill('SIGINT');
+    // It may hang when a process was being started just then; the kernel lets everything go when it dies.
+    const late = setTimeout(() => this.#process.kill('SIGKILL'), 5_000);
     await this.#gone;
+    clearTimeout(late);
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
