@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { eventually } from './rehearsal.ts';
+import { eventually } from './crash-rehearsal.ts';
 
 /** Which calls fail, and how. */
 export interface Fault {
