@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DamagedLogError } from '../src/errors.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
+import type { Disk, DiskFile } from '../src/ports/runtime.ts';
 import { lockFiles } from '../src/spool/lock-file.ts';
 import { mailboxName } from '../src/spool/mailbox-file.ts';
 import { mailboxFolder, openMailboxes, type Rotation } from '../src/spool/mailboxes.ts';
@@ -95,6 +96,26 @@ test('a tail of zeros, or with a hole of zeros in an unacknowledged batch, is cu
     assert.deepEqual(subjects.slice(0, 3), ['1', '2', '3']);
     assert.ok(subjects.length < 6, `zeros from ${from} to ${to}`);
   }
+});
+
+test('what a failed sync left in the cache, and is gone when it is copied, never takes the place of a mailbox', async (t) => {
+  const { spool, mailbox } = await crashedSpool(t, 1);
+  const before = await readFile(mailbox);
+  let reads = 0;
+  const open: Disk['open'] = async (path, mode) => {
+    const file = await nodeRuntime.disk.open(path, mode);
+    if (path !== mailbox) return file;
+    const read: DiskFile['read'] = async (into, position) => {
+      const got = await file.read(into, position);
+      if (++reads > 1) into.fill(0, Math.max(0, got - 100), got);
+      return got;
+    };
+    return { read, size: () => file.size(), isSealed: () => file.isSealed(), close: () => file.close() } as DiskFile;
+  };
+  const forgetful = { ...nodeRuntime, disk: { ...nodeRuntime.disk, open } };
+  await assert.rejects(openMailboxes(forgetful, lockFiles, spool, largeMailboxes), /changed while it was copied/);
+  assert.deepEqual(await readFile(mailbox), before);
+  assert.deepEqual(await recoveredSubjects(t, spool), ['1', '2', '3', 'late 0']);
 });
 
 test('garbage behind the last record is cut away', async (t) => {

@@ -124,8 +124,14 @@ async function assertTorn(
   }
 }
 
-/** Puts a sealed copy of [from, to) of a file in the place of `path`. */
-async function copyDurably(held: Claim, source: DiskFile, from: number, to: number, path: string): Promise<void> {
+/** Puts a sealed copy of [from, to) of a file in the place of `path`, once `prove` has looked at it. */
+async function copyDurably(
+  held: Claim,
+  source: DiskFile,
+  [from, to]: readonly [number, number],
+  path: string,
+  prove: (copy: DiskFile) => Promise<void> = async () => undefined,
+): Promise<void> {
   const copy = await held.replace(path, async (target) => {
     const chunk = Buffer.allocUnsafe(Math.min(4_194_304, Math.max(to - from, 1)));
     for (let position = from; position < to;) {
@@ -134,6 +140,7 @@ async function copyDurably(held: Claim, source: DiskFile, from: number, to: numb
       await target.write(chunk.subarray(0, got), position - from);
       position += got;
     }
+    await prove(target);
     await target.seal();
   });
   await copy.close();
@@ -181,10 +188,17 @@ export async function recover(
     if (found.broken || (durable && durable.sequence > found.lastSequence)) {
       await assertTorn(file, size, sealed, name, found, durable);
       cut = { name: `${name}.torn-${held.epochName}`, bytes: size - found.end };
-      await copyDurably(held, file, found.end, size, join(folder, cut.name));
+      await copyDurably(held, file, [found.end, size], join(folder, cut.name));
     }
     // A sealed mailbox was synced before it was sealed, and whoever sealed it writes to it no more.
-    if (!sealed) await copyDurably(held, file, 0, found.end, path);
+    if (!sealed) {
+      const { end, lastChain: chain } = found;
+      await copyDurably(held, file, [0, end], path, async (copy) => {
+        // What a failed sync left in the cache may be gone by the second look.
+        const copied = await scan(copy, end, first, chainBefore);
+        if (copied.end !== end || copied.lastChain !== chain) throw new Error(`${name} changed while it was copied.`);
+      });
+    }
   } finally {
     await file.close();
   }

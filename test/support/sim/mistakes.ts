@@ -110,19 +110,15 @@ export const mistakes: readonly Mistake[] = [
   ),
   patched('recovery trusts what it reads without writing it again', 60, {
     file: 'spool/recovery.ts',
-    from: '    if (!sealed) await copyDurably(held, file, 0, found.end, path);',
-    to: '    if (found.broken) await copyDurably(held, file, 0, found.end, path);',
+    from: '    if (!sealed) {',
+    to: '    if (found.broken) {',
   }),
-  patched('recovery keeps the torn tail', 20, {
-    file: 'spool/recovery.ts',
-    from: 'if (!sealed) await copyDurably(held, file, 0, found.end, path);',
-    to: 'if (!sealed) await copyDurably(held, file, 0, size, path);',
-  }),
-  patched('an empty mailbox is removed by its name', 4000, {
-    file: 'spool/recovery.ts',
-    from: '=== 0) firsts.pop();',
-    to: '=== 0) await disk.remove(join(folder, mailboxName(firsts.pop() ?? 0)));',
-  }),
+  patched(
+    'recovery keeps the torn tail',
+    20,
+    { file: 'spool/recovery.ts', from: 'file, [0, end], path,', to: 'file, [0, size], path,' },
+    { file: 'spool/recovery.ts', from: 'if (copied.end !== end || ', to: 'if (' },
+  ),
   patched('the index is trusted', 60, {
     file: 'spool/mailbox-reader.ts',
     from: 'if (sequenceIn(bytes) === sequence) return',
