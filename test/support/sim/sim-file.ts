@@ -99,7 +99,7 @@ export class SimFile {
       const from = sector * this.sector;
       const to = Math.min(from + this.sector, this.#cache.length);
       this.#cache.fill(0, from, to);
-      this.#disk.copy(this.#cache, from, from, to);
+      if (from < this.#disk.length) this.#disk.copy(this.#cache, from, from, to);
     }
     this.#lost.clear();
   }

@@ -120,6 +120,8 @@ export class Simulation {
       if (!this.#quiet && this.#random.chance(0.12)) for (const intake of this.#intakes) this.#submit(intake);
       await new Promise((resolve) => setImmediate(resolve));
       if (this.#violation !== undefined) throw this.#violation;
+      // What a failed sync has dropped may leave the cache at any moment.
+      if (this.#random.chance(0.01)) this.#machine.fileSystem.evict();
       if (!this.#machine.step() && !this.#quiet) this.#submit(this.#intakes.at(-1));
       this.figures.steps++;
     }
@@ -160,7 +162,7 @@ export class Simulation {
     ]);
     await this.#play(this.#random.pick([0, 40]), () => machine.whoIsAbout(verb) !== undefined);
     const process = machine.whoIsAbout(verb) ?? this.#random.pick(all).process;
-    const what = this.#random.below(18);
+    const what = this.#random.below(17);
     if (what < 5) await this.#losePower();
     else if (what < 6) machine.killAll();
     else if (what < 8) this.#intakes.forEach((intake) => machine.kill(intake.process));
@@ -168,9 +170,8 @@ export class Simulation {
     else if (what < 14) this.#stallAndReplace(process);
     else if (what < 15) this.#startIntake();
     else if (what < 16) this.#intakes.at(-1)?.close();
-    else if (what < 17) this.#jumpClock();
-    else machine.fileSystem.evict();
-    if (what >= 5 && what < 17) this.figures.crashStates++;
+    else this.#jumpClock();
+    if (what >= 5) this.figures.crashStates++;
   }
 
   /** A process is stopped for longer than its lock lasts; another takes over. */
@@ -242,6 +243,19 @@ export class Simulation {
     }
     this.#machine.killAll();
     await this.#checkRecovery(this.#machine.fileSystem);
+    await this.#checkDamage(this.#machine.fileSystem.clone());
+  }
+
+  /** A byte that changes anywhere in the mailboxes is noticed. */
+  async #checkDamage(fileSystem: SimFileSystem): Promise<void> {
+    const folder = `${spool}/mailboxes`;
+    const names = fileSystem.list(folder).filter((name) => name.endsWith('.mbox'));
+    const files = names.map((name) => fileSystem.file(`${folder}/${name}`, 'rot')).filter(({ size }) => size > 0);
+    if (files.length === 0) return;
+    const file = this.#random.pick(files);
+    file.rot(this.#random.below(file.size));
+    const { problems } = await this.#stage.subject.verifyLog(runtimeOn(fileSystem, 1).runtime.disk, spool);
+    if (problems.length === 0) throw new Violation('a changed byte was not noticed');
   }
 }
 
