@@ -111,6 +111,17 @@ export const keys = {
     data_seconds: number(300, 1, 3_600, 'the longest a message may take to arrive'),
     data_bytes_per_second: number(500, 0, 1_000_000, 'the slowest that a message may arrive, after 10 seconds'),
   },
+  registrars: {
+    file: text('', 'the registrar book, a TOML file; empty: mail is taken from anyone'),
+    strangers: choice(
+      'refuse',
+      ['refuse', 'keep'],
+      'senders not in the book: 550, or kept, marked and not acknowledged',
+    ),
+    connections: number(100, 1, 100_000, 'the most connections of one registrar, when the book does not say'),
+    messages: number(100, 1, 100_000, 'the most messages of one registrar in progress'),
+    bytes: number(67_108_864, 1_048_576, 17_179_869_184, 'the most message bytes of one registrar in memory'),
+  },
   soap: {
     host: text('127.0.0.1', 'address to listen on'),
     port: port(8025, 'port for the registry’s SOAP client'),

@@ -1,9 +1,9 @@
 // Configuration: one TOML file and the environment become one frozen, typed object. Nobody else reads either.
 // Every key is listed once, in config-keys.ts; `seawall config` prints that table.
 
-import { parse } from 'smol-toml';
-import { ConfigError, messageOf } from './errors.ts';
 import { type Key, keys } from './config-keys.ts';
+import { ConfigError } from './errors.ts';
+import { isTable, parseToml } from './toml.ts';
 
 type Keys = typeof keys;
 type Value<K> = K extends Key<infer T> ? T : never;
@@ -12,10 +12,6 @@ type Value<K> = K extends Key<infer T> ? T : never;
 export type Config = {
   readonly [Section in keyof Keys]: { readonly [Name in keyof Keys[Section]]: Value<Keys[Section][Name]> };
 };
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
 
 /** A value for an error message. What could be a secret is not repeated. */
 function show(name: string, value: unknown): string {
@@ -54,11 +50,7 @@ export function makeConfig(
 ): Config {
   let tables: Record<string, unknown> = {};
   if (file) {
-    try {
-      tables = parse(file.text);
-    } catch (error) {
-      throw new ConfigError(`${file.name} is not valid TOML: ${messageOf(error)}`);
-    }
+    tables = parseToml(file.name, file.text);
     for (const [section, table] of Object.entries(tables)) {
       if (!(section in keys) || !isTable(table)) {
         const sections = Object.keys(keys);

@@ -157,7 +157,7 @@ const orphanStopMs = 500;
 /** Resolves when somebody wants this process to end: a signal, or a supervisor that is gone. */
 function askedToStop(): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
     if (process.channel) process.once('disconnect', () => resolve(orphaned));
   });
 }
@@ -176,9 +176,12 @@ export async function runStage(stage: StageName, config: Config, version: string
   // Timers do not keep the process alive, and a stage may for a while have nothing else.
   const alive = setInterval(() => undefined, 2 ** 31 - 1);
   const asked = askedToStop();
+  // Until the stage works there is nothing to read again; without this the signal would end the process.
+  process.on('SIGHUP', () => undefined);
   let code: number = exitCode.ok;
   try {
     const running = await startStage(stage, config, log, version);
+    process.on('SIGHUP', () => void running.reload?.());
     process.send?.({ ready: true, ...(running.address && { address: running.address }) });
     const why = await Promise.race([asked, running.failed]);
     if (why instanceof Error) {
@@ -279,6 +282,7 @@ export async function runAll(
       status: async () => collectStatus(await openViews(config), runtime.clock.now()),
       log,
     });
+    process.on('SIGHUP', () => supervisor.signal('SIGHUP'));
     void askedToStop().then((why) => {
       log.info({ why }, 'stopping');
       return supervisor.stop();

@@ -52,7 +52,7 @@ const mistakes: [string, Parameters<typeof makeConfig>, RegExp][] = [
   ['what is no network', [undefined, { SEAWALL_SMTP_UNLIMITED_CLIENTS: '999.0.0.0/8' }], /wants a list of networks/],
   ['half a certificate', [file('[smtp]\ntls_key = "k"'), {}], /go together/],
   ['a format that is none', [file('[log]\nformat = "xml"'), {}], /log\.format wants one of auto, json, pretty/],
-  ['broken TOML', [file('[smtp\n'), {}], /seawall\.toml is not valid TOML/],
+  ['broken TOML', [file('[smtp\n'), {}], /seawall\.toml, line 1 is not valid TOML/],
 ];
 
 for (const [what, args, pattern] of mistakes) {

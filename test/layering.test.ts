@@ -26,7 +26,7 @@ const sources: Source[] = readdirSync(root, { recursive: true, encoding: 'utf8' 
     return { path, layer: path.includes('/') ? path.slice(0, path.indexOf('/')) : '.', imports, text };
   });
 
-const shared = ['config.ts', 'config-keys.ts', 'errors.ts', 'logger.ts'];
+const shared = ['config.ts', 'config-keys.ts', 'errors.ts', 'logger.ts', 'registrar-book.ts'];
 const stages = ['spool', 'intake', 'acknowledge', 'deliver', 'operate'];
 
 test('the sources were found', () => {

@@ -1,4 +1,6 @@
-// What a registration request is, before and after the log has given it its place. Plain data: no I/O, nothing of ours.
+// What a registration request is, before and after the log has given it its place. Plain data: no I/O.
+
+import type { Evidence } from './registrar.ts';
 
 /** The SMTP envelope (RFC 5321 section 2.3.1). An empty `from` is the null sender. */
 interface Envelope {
@@ -17,6 +19,10 @@ interface Client {
   readonly protocol: string;
   /** Id of the session, the same as in the logs. */
   readonly session: string;
+  /** Who the registrar book says it is, and by what. Absent: there was no book, or it did not say. */
+  readonly registrar?: { readonly id: string; readonly by: Evidence };
+  /** There was a book and it did not know the sender: kept, and never acknowledged by mail. */
+  readonly unverified?: true;
 }
 
 /** A complete message (final dot read) that asks for a place in the order. */

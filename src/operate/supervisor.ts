@@ -91,6 +91,11 @@ export class Supervisor {
     }));
   }
 
+  /** Hands a signal on to every stage. */
+  signal(signal: 'SIGHUP'): void {
+    for (const { child } of this.#stages) child?.kill(signal);
+  }
+
   #start(stage: StageProcess): void {
     if (this.#stopping) return;
     const { command, clock, log } = this.#parts;
