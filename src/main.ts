@@ -20,7 +20,7 @@ import { claim, holderOf } from './spool/claim.ts';
 import { openJournalFile, replayJournal } from './spool/journal-file.ts';
 import { lockFiles } from './spool/lock-file.ts';
 import { openReader } from './spool/mailbox-reader.ts';
-import { openMailboxes } from './spool/mailboxes.ts';
+import { openThreadedWriter } from './spool/threaded-writer.ts';
 import { type Progress, verifyLog, type VerifyReport } from './spool/verify.ts';
 
 /** The stages, in the order in which they are stopped: nothing new first, then what is left is worked off. */
@@ -39,10 +39,9 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
       const { mailbox_bytes: bytes, mailbox_count: count, mailbox_seconds: seconds } = config.spool;
       const repeatMs = config.smtp.duplicate_seconds * 1000;
       const rotation = { bytes, count, seconds };
-      const { writer, recovered, epoch } = await openMailboxes(runtime, lockFiles, spool, rotation, repeatMs);
-      if (recovered.cut)
-        log.warn({ ...recovered.cut }, 'an unfinished write was cut away and kept beside the mailboxes');
-      log.info({ epoch, lastSequence: recovered.lastSequence }, 'recovered');
+      const { writer, epoch, lastSequence, cut } = await openThreadedWriter({ spool, rotation, repeatMs });
+      if (cut) log.warn({ ...cut }, 'an unfinished write was cut away and kept beside the mailboxes');
+      log.info({ epoch, lastSequence }, 'recovered');
       return writer;
     };
     return startIntake({ config, runtime, openLog, log });
@@ -176,8 +175,9 @@ export async function runStage(stage: StageName, config: Config, version: string
   // Timers do not keep the process alive, and a stage may for a while have nothing else.
   const alive = setInterval(() => undefined, 2 ** 31 - 1);
   const asked = askedToStop();
-  // Until the stage works there is nothing to read again; without this the signal would end the process.
-  process.on('SIGHUP', () => undefined);
+  // Until the stage works there is nothing to read again; and a file over the limit (ulimit -f) is the error EFBIG. Without
+  // a listener these signals would end the process.
+  for (const signal of ['SIGHUP', 'SIGXFSZ'] as const) process.on(signal, () => undefined);
   let code: number = exitCode.ok;
   try {
     const running = await startStage(stage, config, log, version);

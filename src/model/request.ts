@@ -35,7 +35,7 @@ export interface NewRequest {
   readonly client: Client;
   /** The exact bytes after DATA, dot-unstuffed, CRLF line ends; no bare CR, no bare LF. */
   readonly message: Buffer;
-  /** By what a second copy of this request is known (fingerprints.ts); absent: every copy gets a place of its own. */
+  /** By what a second copy of this request is known (fingerprints.ts). Absent: the log works them out, where it wants them. */
   readonly fingerprints?: readonly string[];
 }
 

@@ -4,6 +4,7 @@
 
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
+import { fingerprintsOf } from '../model/fingerprints.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
 import { deferred, type DiskFile, errorCode, type Runtime } from '../ports/runtime.ts';
@@ -106,7 +107,9 @@ class MailboxWriter implements RequestWriter {
       const sequences: number[] = [];
       let fresh: NewRequest[] = [];
       const inThisCall = new Map<string, number>();
-      for (const request of requests) {
+      for (const given of requests) {
+        const request =
+          this.#repeats && !given.fingerprints ? { ...given, fingerprints: fingerprintsOf(given) } : given;
         const known = this.#recent.get(request.id) ?? (await this.#firstOf(request, inThisCall));
         if (known === undefined) fresh.push(request);
         const sequence = known ?? this.#lastSequence + fresh.length;
