@@ -4,7 +4,14 @@
 
 import type { Socket } from 'node:net';
 import type { IncomingMessage } from './incoming-message.ts';
-import { SMTPConnection, type SMTPConnectionOptions, type SMTPServer } from './smtp-library.ts';
+import { DataSink } from './data-sink.ts';
+import {
+  SMTPConnection,
+  type SMTPConnectionOptions,
+  type SMTPServer,
+  type SMTPServerDataStream,
+  type SMTPStream,
+} from './smtp-library.ts';
 
 /** What a connection may use up. */
 export interface ConnectionLimits {
@@ -59,6 +66,21 @@ export class Connection extends SMTPConnection {
     this.#limits = limits;
     this.#greet = greet;
     this.#gone = gone;
+  }
+
+  /** The library's parser, with our sink in the place of a PassThrough: as its own startDataMode otherwise. */
+  override _createParser(): SMTPStream {
+    const parser = super._createParser();
+    parser.startDataMode = (mostBytes) => {
+      const sink = new DataSink() as unknown as SMTPServerDataStream;
+      parser._dataMode = true;
+      parser._maxBytes = Number(mostBytes) || Infinity;
+      parser.dataBytes = 0;
+      parser._atDataStart = true;
+      parser._dataStream = sink;
+      return sink;
+    };
+    return parser;
   }
 
   override init(): void {

@@ -5,3 +5,4 @@ export { SMTPServer } from 'smtp-server';
 export type { SMTPServerAddress, SMTPServerDataStream, SMTPServerOptions, SMTPServerSession } from 'smtp-server';
 export { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 export type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
+export type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';

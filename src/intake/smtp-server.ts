@@ -5,7 +5,6 @@
 import type { AddressInfo, Socket } from 'node:net';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
-import { fingerprintsOf } from '../model/fingerprints.ts';
 import type { NewRequest } from '../model/request.ts';
 import { ticketOf } from '../model/ticket.ts';
 import { listenAt } from '../ports/listen.ts';
@@ -13,6 +12,7 @@ import { deferred, type Runtime, type Timer } from '../ports/runtime.ts';
 import { type Admission, Refusal } from './admission.ts';
 import { Connection, type ConnectionLimits } from './connection.ts';
 import { IncomingMessage } from './incoming-message.ts';
+import type { DataSink } from './data-sink.ts';
 import type { IntakeCounts } from './intake-state.ts';
 import type { Place } from './sequencer.ts';
 import {
@@ -156,36 +156,38 @@ export class SmtpServer extends SMTPServer {
     const connection = this.#bySession.get(session);
     const message = new IncomingMessage({ bytes: config.message_bytes, lines: config.message_lines }, admission);
     connection?.receive(message, (text) => this.#hangUp(session, message, new Refusal(421, text)));
-    stream.on('data', (chunk: Buffer) => {
-      message.add(chunk);
-      // Past twice the announced size there is nothing to be polite about.
-      if (message.refusal && message.size > 2 * config.message_bytes) this.#hangUp(session, message, message.refusal);
-    });
-    stream.on('error', () => {
-      connection?.received();
-      message.release();
-    });
-    stream.on('end', () => {
-      connection?.received();
-      void this.#received(message, session).then(
-        (kept) => {
-          connection?.kept();
-          callback(null, `2.0.0 Ok: queued as ${kept}`);
-        },
-        (error: unknown) => {
-          const refusal = error instanceof Refusal ? error : new Refusal(451, '4.3.0 Local trouble, try again later');
-          if (refusal !== error)
-            this.#parts.log.error({ err: error, session: session.id }, 'a message could not be taken');
-          this.#refused(session, 'data', refusal);
-          callback(refusal);
-        },
-      );
-    });
+    (stream as unknown as DataSink).taker = {
+      chunk: (bytes) => {
+        message.add(bytes);
+        // Past twice the announced size there is nothing to be polite about.
+        if (message.refusal && message.size > 2 * config.message_bytes) this.#hangUp(session, message, message.refusal);
+      },
+      lost: () => {
+        connection?.received();
+        message.release();
+      },
+      end: () => {
+        connection?.received();
+        void this.#received(message, session).then(
+          (kept) => {
+            connection?.kept();
+            callback(null, `2.0.0 Ok: queued as ${kept}`);
+          },
+          (error: unknown) => {
+            const refusal = error instanceof Refusal ? error : new Refusal(451, '4.3.0 Local trouble, try again later');
+            if (refusal !== error)
+              this.#parts.log.error({ err: error, session: session.id }, 'a message could not be taken');
+            this.#refused(session, 'data', refusal);
+            callback(refusal);
+          },
+        );
+      },
+    };
   }
 
   /** The final dot has been read: from here on the message has its time, and asks for its place. Gives the words for it. */
   async #received(message: IncomingMessage, session: SMTPServerSession): Promise<string> {
-    const { config, runtime, keep, log } = this.#parts;
+    const { runtime, keep, log } = this.#parts;
     const bytes = message.end();
     if (bytes instanceof Refusal) throw bytes;
     try {
@@ -206,8 +208,7 @@ export class SmtpServer extends SMTPServer {
         },
         message: bytes,
       };
-      const fingerprints = config.duplicate_seconds > 0 ? fingerprintsOf(request) : undefined;
-      const { sequence, repeated } = await keep(fingerprints ? { ...request, fingerprints } : request);
+      const { sequence, repeated } = await keep(request);
       const ticket = ticketOf(sequence);
       const { envelope, client } = request;
       this.#counts[repeated ? 'repeated' : 'kept']++;
