@@ -2,6 +2,7 @@
 
 import { alone } from './compare/alone.ts';
 import type { Contender } from './compare/contenders.ts';
+import { findPrograms, type Programs } from './compare/where-installed.ts';
 import { type Work, works } from './compare/works.ts';
 import { assertBuilt } from './daemon.ts';
 import { decimal, readOptions, runTool, whole, WrongUse } from './parts/options.ts';
@@ -16,10 +17,14 @@ Without names: all but ${alone.map(({ name }) => name).join(', ')}, which take m
 
   --rounds N   measured rounds of each, after one that is not (5)
   --scale N    so many times the usual counts, such as 0.1 to see whether it works (1)
+  --exim PATH, --opensmtpd PATH
+               where they are when they are neither on PATH nor in /usr/sbin
   --json       the result as one line of JSON at the end
 
 Each contender is private: its own folder, a free port on loopback, ended and removed afterwards. Postfix needs root and
-Debian's postfix package, which also has smtp-source. The load generator shares the machine with everybody alike.
+Debian's postfix package, which also has smtp-source. Exim and OpenSMTPD are measured where they are, and named where they
+are not; they need not be installed: unpacked (dpkg -x) into a folder, with LD_LIBRARY_PATH for their libraries, will do.
+The load generator shares the machine with everybody alike.
 Exit codes: 0 measured, whatever the figures are; 1 failed; 64 wrong use.`;
 
 interface Result {
@@ -27,6 +32,8 @@ interface Result {
   readonly unit: string;
   readonly medians: Readonly<Record<string, number>>;
   readonly ratios: Readonly<Record<string, number>>;
+  /** Who was not there, and why. */
+  readonly notMeasured: Readonly<Record<string, string>>;
   readonly met: boolean | undefined;
 }
 
@@ -38,15 +45,23 @@ function median(values: readonly number[]): number {
 
 const shown = (value: number): string => (value < 100 ? value.toFixed(1) : value.toFixed(0));
 
-async function compare(work: Work, rounds: number, scale: number): Promise<Result> {
-  const { contenders, certificate } = await work.setup();
+/** Rejects when somebody ends us: what was started is then ended and removed before we go. */
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => reject(new Error(`ended by ${signal}`)));
+});
+interrupted.catch(() => undefined);
+
+async function compare(work: Work, programs: Programs, rounds: number, scale: number): Promise<Result> {
+  const { contenders, missing, certificate } = await work.setup(programs);
+  for (const { name, why } of missing) console.log(`  not measured: ${name}: ${why}`);
   const count = Math.max(200, Math.round(work.count * scale));
   const rates = new Map<Contender, number[]>(contenders.map((each) => [each, []]));
   try {
     // One round that is not measured: a compiler that still warms up measures nothing.
     for (let round = 0; round <= rounds; round++) {
       for (const each of contenders) {
-        const rate = await work.measure(each, count);
+        const rate = await Promise.race([work.measure(each, count), interrupted]);
         await each.settle();
         if (round > 0) rates.get(each)?.push(rate);
       }
@@ -73,6 +88,7 @@ async function compare(work: Work, rounds: number, scale: number): Promise<Resul
     unit: work.unit,
     medians: Object.fromEntries([...rates].map(([{ name }, values]) => [name, median(values)])),
     ratios: Object.fromEntries(rest.map(({ name }, i) => [name, ratios[i] ?? NaN])),
+    notMeasured: Object.fromEntries(missing.map(({ name, why }) => [name, why])),
     met: wanted ? met : undefined,
   };
 }
@@ -81,23 +97,26 @@ async function main(): Promise<number> {
   const { values, positionals } = readOptions(help, {
     rounds: { type: 'string', default: '5' },
     scale: { type: 'string', default: '1' },
+    exim: { type: 'string' },
+    opensmtpd: { type: 'string' },
     json: { type: 'boolean', default: false },
   });
   const rounds = whole('rounds', values.rounds, 1, 50);
   const scale = decimal('scale', values.scale, 0.0001, 10);
   const unknown = positionals.find((each) => !names.includes(each));
   if (unknown !== undefined) throw new WrongUse(`There is no work ${unknown}: there are ${names.join(', ')}.`);
+  const programs = await findPrograms({ exim: values.exim, opensmtpd: values.opensmtpd });
   await assertBuilt();
   const chosen = (name: string): boolean => positionals.includes(name);
   const results: Result[] = [];
   for (const work of works.filter(({ name }) => positionals.length === 0 || chosen(name))) {
     console.log(`${work.name}: ${work.words}`);
-    results.push(await compare(work, rounds, scale));
+    results.push(await compare(work, programs, rounds, scale));
   }
   const verdicts = results.map(({ work, met }) => ({ work, met }));
   for (const { name, words, run } of alone.filter((each) => chosen(each.name))) {
     console.log(`${name}: ${words}`);
-    verdicts.push({ work: name, met: await run(scale) });
+    verdicts.push({ work: name, met: await run(scale, interrupted) });
   }
   const list = (which: boolean | undefined): string =>
     verdicts.flatMap(({ work, met }) => (met === which ? [work] : [])).join(', ') || 'none';

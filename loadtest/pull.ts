@@ -22,8 +22,13 @@ const message = Buffer.from(
 const client = { address: '192.0.2.7', port: 4711, helo: 'mail.example', protocol: 'ESMTP', session: 'load' };
 const envelope = { from: 'ops@registrar.example', to: ['domain@registry.example'] };
 
+/** Whether somebody wants it to end: then it ends and removes what it started. */
+let ended = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (ended = true));
+
 async function fill(writer: RequestWriter, count: number): Promise<void> {
   for (let left = count; left > 0; left -= 1_000) {
+    if (ended) throw new Error('ended by a signal');
     const batch = Array.from({ length: Math.min(left, 1_000) }, () => ({
       id: randomUUID(),
       receivedAt: Date.now(),
@@ -74,6 +79,7 @@ async function startStage(
 async function pull(soap: SoapCaller, count: number, batch: number): Promise<number> {
   const began = performance.now();
   for (let pulled = 0; pulled < count;) {
+    if (ended) throw new Error('ended by a signal');
     const inner = `<clientId>load</clientId><attemptId>${randomUUID()}</attemptId><max>${batch}</max>`;
     const answer = await soap.call('Fetch', inner);
     const token = inside(answer, 'leaseToken') ?? '';
@@ -105,34 +111,40 @@ const { values } = parseArgs({
 await assertBuilt();
 const [count, batch] = [Number(values.pull), Number(values.batch)];
 const rotation = { bytes: 67_108_864, count: 20_000, seconds: 86_400 };
-const houses = [];
-for (const backlog of values.backlog.split(',').map(Number)) {
-  const spool = await mkdtemp(join(tmpdir(), 'seawall-pull-'));
-  const { writer } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation);
-  const began = performance.now();
-  await fill(writer, backlog);
-  console.log(`${backlog} spooled in ${((performance.now() - began) / 1_000).toFixed(1)} s`);
-  houses.push({ backlog, spool, writer });
-}
-for (let round = 1; round <= Number(values.rounds); round++) {
-  for (const { backlog, spool, writer } of houses) {
-    const stage = await startStage(spool);
-    await pull(stage.soap, Math.min(backlog, 1_000), batch);
-    await fill(writer, Math.min(backlog, 1_000));
-    let ms = 0;
-    for (let pulled = 0; pulled < count; pulled += 1_000) {
-      ms += await pull(stage.soap, 1_000, batch);
-      // The backlog stays what it is; this is not in the time.
-      await fill(writer, 1_000);
-    }
-    const memory = await memoryOf(stage.pid);
-    const rate = Math.round(count / (ms / 1_000));
-    const about = `start-up ${stage.startMs.toFixed(0)} ms, memory ${memory.now} MB, at most ${memory.most} MB`;
-    console.log(`round ${round}, backlog ${backlog}: ${rate} requests/s; ${about}`);
-    await stage.stop();
+const houses: { backlog: number; spool: string; writer: RequestWriter }[] = [];
+try {
+  for (const backlog of values.backlog.split(',').map(Number)) {
+    const spool = await mkdtemp(join(tmpdir(), 'seawall-pull-'));
+    const { writer } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation);
+    houses.push({ backlog, spool, writer });
+    const began = performance.now();
+    await fill(writer, backlog);
+    console.log(`${backlog} spooled in ${((performance.now() - began) / 1_000).toFixed(1)} s`);
   }
-}
-for (const { writer, spool } of houses) {
-  await writer.close();
-  await rm(spool, { recursive: true, force: true });
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    for (const { backlog, spool, writer } of houses) {
+      const stage = await startStage(spool);
+      try {
+        await pull(stage.soap, Math.min(backlog, 1_000), batch);
+        await fill(writer, Math.min(backlog, 1_000));
+        let ms = 0;
+        for (let pulled = 0; pulled < count; pulled += 1_000) {
+          ms += await pull(stage.soap, 1_000, batch);
+          // The backlog stays what it is; this is not in the time.
+          await fill(writer, 1_000);
+        }
+        const memory = await memoryOf(stage.pid);
+        const rate = Math.round(count / (ms / 1_000));
+        const about = `start-up ${stage.startMs.toFixed(0)} ms, memory ${memory.now} MB, at most ${memory.most} MB`;
+        console.log(`round ${round}, backlog ${backlog}: ${rate} requests/s; ${about}`);
+      } finally {
+        await stage.stop();
+      }
+    }
+  }
+} finally {
+  for (const { writer, spool } of houses) {
+    await writer.close();
+    await rm(spool, { recursive: true, force: true });
+  }
 }

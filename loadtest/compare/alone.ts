@@ -16,8 +16,12 @@ import { type FloodEnd, runFlood, smtpSource } from './generators.ts';
 export interface Alone {
   readonly name: string;
   readonly words: string;
-  /** @param scale makes it smaller for a try @returns whether the goal was met */
-  readonly run: (scale: number) => Promise<boolean>;
+  /**
+   * @param scale makes it smaller for a try
+   * @param interrupted rejects when it is to end early; all is still ended and removed
+   * @returns whether the goal was met
+   */
+  readonly run: (scale: number, interrupted: Promise<never>) => Promise<boolean>;
 }
 
 function p99(end: FloodEnd): number {
@@ -26,7 +30,7 @@ function p99(end: FloodEnd): number {
   return histogram.quantile(0.99) / 1_000;
 }
 
-async function openingMinute(scale: number): Promise<boolean> {
+async function openingMinute(scale: number, interrupted: Promise<never>): Promise<boolean> {
   const sink = new Sink(noFailures, () => undefined);
   const relay = `smtp://127.0.0.1:${await sink.listen(0)}`;
   const daemon = await startDaemon(undefined, { SEAWALL_ACK_RELAYS: relay });
@@ -35,8 +39,9 @@ async function openingMinute(scale: number): Promise<boolean> {
   const work = registry.run();
   try {
     const seconds = (of: number): string[] => ['--seconds', String(Math.max(2, of * scale))];
-    const idle = await runFlood(daemon.smtpPort, ['--profile', 'steady', '--rate', '20', ...seconds(30)]);
-    const minute = await runFlood(daemon.smtpPort, ['--profile', 'opening', '--quiet', '2', ...seconds(60)]);
+    const flood = (...words: string[]) => Promise.race([runFlood(daemon.smtpPort, words), interrupted]);
+    const idle = await flood('--profile', 'steady', '--rate', '20', ...seconds(30));
+    const minute = await flood('--profile', 'opening', '--quiet', '2', ...seconds(60));
     const above = p99(minute) - p99(idle);
     const clean = minute.refused === 0 && minute.lost === 0;
     console.log(
@@ -73,7 +78,7 @@ async function mostMemory(pid: number): Promise<number> {
   return Math.round(Number(/VmHWM:\s+(\d+)/.exec(text)?.[1] ?? NaN) / 1_024);
 }
 
-async function atAMillion(scale: number): Promise<boolean> {
+async function atAMillion(scale: number, interrupted: Promise<never>): Promise<boolean> {
   const count = Math.max(1_000, Math.round(1_000_000 * scale));
   const port = await freePort();
   const sink = new Sink(noFailures, () => undefined);
@@ -83,7 +88,7 @@ async function atAMillion(scale: number): Promise<boolean> {
   await first.stop({ keepSpool: true });
   const { spool } = first;
   try {
-    await fillSpool(spool, count);
+    await Promise.race([fillSpool(spool, count), interrupted]);
     console.log(`  ${count} requests are spooled`);
     const began = performance.now();
     const settings = { SEAWALL_SPOOL_DIR: spool, SEAWALL_SMTP_PORT: String(port), SEAWALL_ACK_RELAYS: relay };
@@ -96,7 +101,7 @@ async function atAMillion(scale: number): Promise<boolean> {
     const work = registry.run();
     try {
       const load = { count: Math.max(2_000, Math.round(40_000 * scale)), bytes: 4_096, sessions: 100, kept: true };
-      const rate = await smtpSource(port, load);
+      const rate = await Promise.race([smtpSource(port, load), interrupted]);
       const health = await fetch(`http://127.0.0.1:${daemon.adminPort}/health`);
       const { stages } = (await health.json()) as { stages: { stage: string; pid: number }[] };
       const memory = await Promise.all(stages.map(async ({ stage, pid }) => ({ stage, most: await mostMemory(pid) })));
@@ -116,7 +121,7 @@ async function atAMillion(scale: number): Promise<boolean> {
 }
 
 /** Fetch and Confirm at a backlog of 1,000 and of a million: pull.ts says the figures. */
-async function pulling(scale: number): Promise<boolean> {
+async function pulling(scale: number, interrupted: Promise<never>): Promise<boolean> {
   const backlog = Math.max(2_000, Math.round(1_000_000 * scale));
   const pulls = Math.max(2_000, Math.round(50_000 * scale));
   const words = ['--backlog', `1000,${backlog}`, '--pull', String(pulls), '--rounds', scale < 1 ? '1' : '3'];
@@ -125,6 +130,7 @@ async function pulling(scale: number): Promise<boolean> {
   const rates = new Map<string, number[]>();
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  interrupted.catch(() => child.kill('SIGTERM'));
   const code = await new Promise((resolve) => child.once('close', resolve));
   console.log(text.replace(/^/gm, '  ').trimEnd());
   for (const [, at = '', rate] of text.matchAll(/backlog (\d+): (\d+) requests/g)) {

@@ -19,6 +19,12 @@ export interface Contender {
   readonly stop: () => Promise<unknown>;
 }
 
+/** Somebody who is not there, and why: said wherever the figures are. */
+export interface NotMeasured {
+  readonly name: string;
+  readonly why: string;
+}
+
 /** The longest to wait for what was accepted to go its way. */
 const throughMs = 300_000;
 

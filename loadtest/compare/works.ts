@@ -4,6 +4,7 @@
 import { type Certificate, makeCertificate } from './certificate.ts';
 import {
   type Contender,
+  type NotMeasured,
   postfixHold,
   postfixRefusing,
   postfixRelay,
@@ -12,13 +13,20 @@ import {
   smtpServerAlone,
 } from './contenders.ts';
 import { runFlood, smtpSource } from './generators.ts';
+import { eximQueue, openSmtpdEach, openSmtpdQueue, type Programs } from './where-installed.ts';
+
+/** Who does a work. */
+interface Field {
+  readonly contenders: readonly Contender[];
+  readonly missing: readonly NotMeasured[];
+}
 
 export interface Work {
   readonly name: string;
   readonly words: string;
   readonly unit: string;
   readonly count: number;
-  readonly setup: () => Promise<{ contenders: readonly Contender[]; certificate?: Certificate }>;
+  readonly setup: (programs: Programs) => Promise<Field & { certificate?: Certificate }>;
   /** One measurement: how much a second. */
   readonly measure: (contender: Contender, count: number) => Promise<number>;
   /** What ours is to be in units of each of the others, in their order; undefined: it is only reported. */
@@ -28,11 +36,16 @@ export interface Work {
 }
 
 /** Sets up several; when one fails, the others are ended. */
-async function all(...makers: (() => Promise<Contender>)[]): Promise<{ contenders: readonly Contender[] }> {
+async function all(...makers: (() => Promise<Contender | NotMeasured>)[]): Promise<Field> {
   const contenders: Contender[] = [];
+  const missing: NotMeasured[] = [];
   try {
-    for (const make of makers) contenders.push(await make());
-    return { contenders };
+    for (const make of makers) {
+      const made = await make();
+      if ('why' in made) missing.push(made);
+      else contenders.push(made);
+    }
+    return { contenders, missing };
   } catch (error) {
     for (const each of contenders) await each.stop();
     throw error;
@@ -41,6 +54,11 @@ async function all(...makers: (() => Promise<Contender>)[]): Promise<{ contender
 
 const seawall = (): Promise<Contender> => seawallIntake('Seawall');
 const postfix = (): Promise<Contender> => postfixHold('Postfix');
+const othersKept = ({ exim, opensmtpd }: Programs) => [() => eximQueue(exim), () => openSmtpdQueue(opensmtpd)];
+const othersEach = ({ exim }: Programs, certificate?: Certificate) => [
+  () => eximQueue(exim, certificate),
+  openSmtpdEach,
+];
 const refusing = (): Promise<Contender> => postfixRefusing('Postfix');
 
 const stranger = { bytes: 100, sessions: 100, refused: true, to: 'nobody@elsewhere.example' };
@@ -52,7 +70,7 @@ function large(kilobytes: number, count: number): Work {
     words: `mails of ${kilobytes} KB, sessions kept (smtp-source -d -s 20)`,
     unit: 'MB/s',
     count,
-    setup: () => all(seawall, postfix),
+    setup: (programs) => all(seawall, postfix, ...othersKept(programs)),
     measure: async ({ port }, messages) =>
       ((await smtpSource(port, { count: messages, bytes, sessions: 20, kept: true })) * bytes) / 1e6,
     ratios: [undefined],
@@ -65,7 +83,7 @@ export const works: readonly Work[] = [
     words: 'accept, sessions kept (smtp-source -d -s 100 -l 4096), intake alone',
     unit: '/s',
     count: 8_000,
-    setup: () => all(seawall, postfix, () => smtpServerAlone('smtp-server')),
+    setup: (programs) => all(seawall, postfix, () => smtpServerAlone('smtp-server'), ...othersKept(programs)),
     measure: ({ port }, count) => smtpSource(port, { count, bytes: 4_096, sessions: 100, kept: true }),
     ratios: [6, 0.9],
   },
@@ -74,7 +92,7 @@ export const works: readonly Work[] = [
     words: 'accept, a connection each (smtp-source -s 100 -l 4096), intake alone',
     unit: '/s',
     count: 4_000,
-    setup: () => all(seawall, postfix),
+    setup: (programs) => all(seawall, postfix, ...othersEach(programs)),
     measure: ({ port }, count) => smtpSource(port, { count, bytes: 4_096, sessions: 100, kept: false }),
     ratios: [3],
   },
@@ -83,14 +101,15 @@ export const works: readonly Work[] = [
     words: 'accept with STARTTLS, a connection each, 4 KB (flood --closed --each --tls), the same certificate',
     unit: '/s',
     count: 2_000,
-    setup: async () => {
+    setup: async (programs) => {
       const certificate = await makeCertificate();
       try {
-        const { contenders } = await all(
+        const field = await all(
           () => seawallIntake('Seawall', certificate),
           () => postfixHold('Postfix', certificate),
+          ...othersEach(programs, certificate),
         );
-        return { contenders, certificate };
+        return { ...field, certificate };
       } catch (error) {
         await certificate.remove();
         throw error;
