@@ -42,6 +42,35 @@ test('a bare CR or LF is not written', () => {
   }
 });
 
+test('a message of many pieces comes back byte for byte, and is quoted where they meet', () => {
+  const about = fc.integer({ min: 32_750, max: 32_790 });
+  const filler = (length: number): string => 'x'.repeat(length);
+  fc.assert(
+    fc.property(about, about, hostile, fc.boolean(), (first, second, between, short) => {
+      // The lines meet the end of a piece, or one line is longer than it.
+      const lines = short ? `${filler(78)}\r\n`.repeat(409) : '';
+      const text = `${lines}${filler(first - lines.length)}\r\nFrom a\r\n>From b\r\n${between.toString('latin1')}`;
+      const message = Buffer.from(`${text}\r\n${filler(second)}\r\nFrom c`, 'latin1');
+      const bytes = Buffer.concat(encode(request(message), 7, 5, chain).parts);
+      assert.deepEqual(decode(bytes).request.message, message);
+      assert.equal(bytes.toString('latin1').split('\nFrom ').length, 1);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a bare CR or LF is not written wherever it stands in a long message', () => {
+  const lines = Buffer.from(`${'x'.repeat(78)}\r\n`.repeat(1_000));
+  for (let at = 32_700; at < 32_860; at++) {
+    for (const bare of ['\r', '\n']) {
+      const message = Buffer.from(lines);
+      if (message[at] === 13 || message[at] === 10) continue;
+      message.write(bare, at);
+      assert.throws(() => encode(request(message), 1, 1, chain), RangeError, `${JSON.stringify(bare)} at ${at}`);
+    }
+  }
+});
+
 test('envelope and client come back whatever they hold', () => {
   const value = fc.string({ unit: 'binary', maxLength: 30 });
   fc.assert(
