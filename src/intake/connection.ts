@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net';
 import type { IncomingMessage } from './incoming-message.ts';
-import { DataSink } from './data-sink.ts';
+import { DataSink, passOn } from './data-sink.ts';
 import {
   SMTPConnection,
   type SMTPConnectionOptions,
@@ -79,6 +79,11 @@ export class Connection extends SMTPConnection {
       parser._atDataStart = true;
       parser._dataStream = sink;
       return sink;
+    };
+    const feed = parser._feedDataStream.bind(parser);
+    parser._feedDataStream = (chunk, done) => {
+      if (!passOn(parser, chunk)) return feed(chunk, done);
+      done();
     };
     return parser;
   }

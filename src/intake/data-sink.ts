@@ -2,6 +2,8 @@
 // message than receiving it. Takes chunks as the parser frees them of their dots, gives each on at once, then says once
 // how it ended. Holds nothing itself, so there is nothing to wait for and nothing to drain.
 
+import type { SMTPStream } from './smtp-library.ts';
+
 /** Who takes the message. */
 export interface DataTaker {
   chunk(bytes: Buffer): void;
@@ -46,4 +48,25 @@ export class DataSink {
   listenerCount(): number {
     return 0;
   }
+}
+
+const dotted = Buffer.from('\n.');
+/** The parser keeps so many bytes back: the end of the data may be cut in two. */
+const keptBack = 4;
+
+/**
+ * Passes a chunk on as the library does, which looks at every byte in a loop of its own, when no line in it begins with a dot:
+ * neither an end of the data nor a dot to take out can then be in it. What is kept back counts as part of it.
+ * @returns whether it was such a chunk; one that was not is untouched
+ */
+export function passOn(parser: SMTPStream, chunk: Buffer): boolean {
+  const before = parser._lastBytes;
+  if (parser._atDataStart || before === false || chunk.length <= keptBack) return false;
+  const bytes = Buffer.concat([before, chunk]);
+  if (bytes.includes(dotted)) return false;
+  const passed = bytes.subarray(0, bytes.length - keptBack);
+  parser._lastBytes = bytes.subarray(passed.length);
+  parser._countDataBytes(passed.length);
+  if (parser._dataStream?.writable) parser._dataStream.write(passed);
+  return true;
 }
