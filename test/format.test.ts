@@ -44,13 +44,12 @@ test('a bare CR or LF is not written', () => {
 
 test('a message of many pieces comes back byte for byte, and is quoted where they meet', () => {
   const about = fc.integer({ min: 32_750, max: 32_790 });
-  const filler = (length: number): string => 'x'.repeat(length);
   fc.assert(
     fc.property(about, about, hostile, fc.boolean(), (first, second, between, short) => {
       // The lines meet the end of a piece, or one line is longer than it.
-      const lines = short ? `${filler(78)}\r\n`.repeat(409) : '';
-      const text = `${lines}${filler(first - lines.length)}\r\nFrom a\r\n>From b\r\n${between.toString('latin1')}`;
-      const message = Buffer.from(`${text}\r\n${filler(second)}\r\nFrom c`, 'latin1');
+      const lines = short ? `${'x'.repeat(78)}\r\n`.repeat(409) : '';
+      const text = `${lines}${'x'.repeat(first - lines.length)}\r\nFrom a\r\n>From b\r\n${between.toString('latin1')}`;
+      const message = Buffer.from(`${text}\r\n${'x'.repeat(second)}\r\nFrom c`, 'latin1');
       const bytes = Buffer.concat(encode(request(message), 7, 5, chain).parts);
       assert.deepEqual(decode(bytes).request.message, message);
       assert.equal(bytes.toString('latin1').split('\nFrom ').length, 1);
