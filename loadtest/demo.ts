@@ -37,7 +37,6 @@ async function main(): Promise<number> {
       seconds: whole('seconds', values.seconds, 1, 86_400),
       onProgress: (progress) => show(progressLine(progress)),
     });
-    show(progressLine(played.progress));
     console.log(`\n\n${played.floodWords}\n\n${played.books}`);
     return played.balances && played.progress.accepted === requests ? 0 : 1;
   } finally {

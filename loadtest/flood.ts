@@ -94,6 +94,15 @@ async function main(): Promise<number> {
   const { node, nodes } = nodeFrom(values.node);
   const processes = whole('processes', values.processes, 1, 64);
   const work = shareOf(schedule(profile, options), node, nodes);
+  // A moment for every process to be there.
+  const start =
+    values['start-at'] === undefined
+      ? wallMicros() + (processes > 1 ? 3_000_000 : 50_000)
+      : startFrom(values['start-at']);
+  // All that begin at the same instant are one flood; a later one on the same spool must not look like copies of it.
+  const run = Math.floor(start / 1000)
+    .toString(36)
+    .toUpperCase();
   const plan = {
     work,
     sessions: whole('sessions', values.sessions, 1, 20_000),
@@ -104,15 +113,10 @@ async function main(): Promise<number> {
     recipient: values.to,
     strangersTo: values['strangers-to'],
     makeMail: mailMaker(sizesFrom(values.sizes), whole('names', values.names, 1, 10_000_000), values.forms),
-    referenceOf: (index: number) => `R${index}`,
+    referenceOf: (index: number) => `${run}-${index}`,
     patienceMs: decimal('patience', values.patience, 0.1, 3_600) * 1000,
   };
   const target = await permitted(targetFrom(values.target), values['i-own-this-target']);
-  // A moment for every process to be there.
-  const start =
-    values['start-at'] === undefined
-      ? wallMicros() + (processes > 1 ? 3_000_000 : 50_000)
-      : startFrom(values['start-at']);
   const about = `${profile}, ${values.closed ? 'closed' : 'open'} loop, ${values.each ? 'a connection each' : 'sessions kept'}${values.tls ? ', STARTTLS' : ''}`;
   const tally = new Tally();
   const startedAt = (): number => (wallMicros() - start) / 1e6;
@@ -168,14 +172,19 @@ async function main(): Promise<number> {
     const times = [0.5, 0.99].map((q) => (recent.quantile(q) / 1000).toFixed(1)).join(' / ');
     const line = `${startedAt().toFixed(0).padStart(5)} s   due ${running.due()} of ${work.length}   accepted ${accepted} (${accepted - before}/s)   refused ${refused}   no answer ${lost}   in flight ${inFlight}   median / 99 % ${times} ms`;
     process.stdout.write(process.stdout.isTTY ? `\r${line}\u001b[K` : `${line}\n`);
-    process.send?.({ progress: { accepted, refused, lost, due: running.due() } });
     before = accepted;
     recent.clear();
     notes.flush();
   }, 1_000);
+  // Whoever plays us with others shows us beside them, and they tell as often.
+  const telling = setInterval(() => {
+    const { accepted, refused, lost } = tally;
+    process.send?.({ progress: { accepted, refused, lost, due: running.due() } });
+  }, 200);
   for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.once(signal, running.stop);
   await running.done;
   clearInterval(progress);
+  clearInterval(telling);
   await notes.close();
   if (process.stdout.isTTY) process.stdout.write('\n');
   console.log(tally.words((last - start) / 1e6));

@@ -79,9 +79,9 @@ async function main(): Promise<number> {
     sample: true,
     seconds: limit,
     onProgress: (progress) => show(progressLine(progress)),
+    onPlayed: () => console.log(`${process.stdout.isTTY ? '\n' : ''}All is played; reading the books …`),
   });
-  show(progressLine(played.progress));
-  console.log(`\n\n${played.floodWords}\n\n${played.books}\n`);
+  console.log(`\n${played.floodWords}\n\n${played.books}\n`);
   await makePage(folder, played.books, `Seawall rehearsal: ${profile}`);
   console.log(`The page: file://${join(folder, 'report.html')}`);
   return played.balances ? 0 : 1;

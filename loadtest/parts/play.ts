@@ -31,6 +31,8 @@ export interface Play {
   /** Gives up when it takes longer. */
   readonly seconds: number;
   readonly onProgress: (progress: Progress) => void;
+  /** Told when all is played, and the books are about to be read. */
+  readonly onPlayed?: () => void;
 }
 
 export interface Played {
@@ -132,6 +134,9 @@ export async function play(plan: Play): Promise<Played> {
       // A registry that has ended early has said why; the acknowledgements are not waited for.
       if (!alive(registry) && (await registry.gone) !== 0) break;
     }
+    clearInterval(shown);
+    plan.onProgress(progress());
+    plan.onPlayed?.();
     for (const { child } of parts) child.kill('SIGTERM');
     await Promise.all(parts.map(({ gone }) => gone));
     await sampler?.stop();
