@@ -43,6 +43,8 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
+const verdictOf = (met: boolean): string => (met ? 'Goal met.' : 'Goal NOT met.');
+
 const shown = (value: number): string => (value < 100 ? value.toFixed(1) : value.toFixed(0));
 
 /** Rejects when somebody ends us: what was started is then ended and removed before we go. */
@@ -80,9 +82,10 @@ async function compare(work: Work, programs: Programs, rounds: number, scale: nu
     return `${ratios[i]?.toFixed(2)} × ${name}${goal === undefined ? '' : ` (goal ${goal})`}`;
   });
   const least = work.least === undefined ? '' : ` (goal ${work.least}${work.unit})`;
-  console.log(`  ${contenders[0]?.name} ${shown(median(ours))}${work.unit}${least}: ${goals.join(', ')}`);
   const wanted = work.ratios.some((goal) => goal !== undefined) || work.least !== undefined;
   const met = work.ratios.every((goal, i) => (ratios[i] ?? 0) >= (goal ?? 0)) && median(ours) >= (work.least ?? 0);
+  const verdict = wanted ? `. ${verdictOf(met)}` : '';
+  console.log(`  ${contenders[0]?.name} ${shown(median(ours))}${work.unit}${least}: ${goals.join(', ')}${verdict}`);
   return {
     work: work.name,
     unit: work.unit,
@@ -116,7 +119,9 @@ async function main(): Promise<number> {
   const verdicts = results.map(({ work, met }) => ({ work, met }));
   for (const { name, words, run } of alone.filter((each) => chosen(each.name))) {
     console.log(`${name}: ${words}`);
-    verdicts.push({ work: name, met: await run(scale, interrupted) });
+    const met = await run(scale, interrupted);
+    console.log(`  ${verdictOf(met)}`);
+    verdicts.push({ work: name, met });
   }
   const list = (which: boolean | undefined): string =>
     verdicts.flatMap(({ work, met }) => (met === which ? [work] : [])).join(', ') || 'none';
