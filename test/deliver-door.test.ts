@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { parseClients } from '../src/deliver/clients.ts';
 import { hashPassword, isPassword } from '../src/model/passwords.ts';
 import { AddressList } from '../src/deliver/peer.ts';
-import { Throttle } from '../src/deliver/throttle.ts';
+import { Throttle } from '../src/ports/throttle.ts';
 import { call, envelope, openStage, operation, post, valueOf } from './support/deliver.ts';
 import { runtimeWith, settle, TurnedClock } from './support/memory.ts';
 import { temporaryFolder } from './support/spool.ts';

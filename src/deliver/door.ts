@@ -2,7 +2,6 @@
 // WS-Security UsernameToken, in this order), gives the client's name and roles; throws QueueError NOT_ALLOWED, late after
 // failures. With no client configured the door is open, to the loopback only. Never logs a secret.
 
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { Config } from '../config.ts';
@@ -11,10 +10,9 @@ import type { Runtime } from '../ports/runtime.ts';
 import { type Client, type Role, roles } from './clients.ts';
 import { type OperationName, operationOf } from './contract.ts';
 import { QueueError } from './fault.ts';
-import { hashPassword, isPassword } from '../model/passwords.ts';
+import { PasswordCheck } from '../ports/password-check.ts';
+import { Throttle } from '../ports/throttle.ts';
 import { AddressList, type Peer, peerOf } from './peer.ts';
-import { Throttle } from './throttle.ts';
-import { Turns } from './turns.ts';
 
 /** A name and a password, from wherever they came. */
 export interface Credentials {
@@ -51,12 +49,7 @@ export class Door {
   readonly #throttle: Throttle;
   readonly #allowed: AddressList;
   readonly #proxies: AddressList;
-  /** Made anew with each process; what it signs proves that a password was right, without keeping the password. */
-  readonly #key: Buffer;
-  readonly #decoy: Promise<string>;
-  /** One hash at a time: they share their threads with the disk, and whoever guesses shall not slow the journal. */
-  readonly #hashing = new Turns();
-  #known = new Map<string, Buffer>();
+  readonly #passwords: PasswordCheck;
   #clients: readonly Client[] | undefined;
 
   /** @param clients undefined: none are configured, and the door is open to the loopback */
@@ -65,15 +58,14 @@ export class Door {
     this.#throttle = new Throttle(runtime.clock);
     this.#allowed = new AddressList(limits.allow);
     this.#proxies = new AddressList(limits.trusted_proxies);
-    this.#key = runtime.ids.randomBytes(32);
-    this.#decoy = hashPassword('nobody', runtime.ids.randomBytes(16));
+    this.#passwords = new PasswordCheck(runtime.ids);
     this.#clients = clients;
   }
 
   /** Takes new clients for the old ones, at once. */
   setClients(clients: readonly Client[]): void {
     this.#clients = clients;
-    this.#known = new Map();
+    this.#passwords.forget();
   }
 
   peerOf(request: IncomingMessage): Peer {
@@ -109,12 +101,10 @@ export class Door {
     if (!credentials) throw notAllowed('Who are you? Use a client certificate, HTTP Basic or a UsernameToken.', 401);
     if (!peer.secure) throw notAllowed('A password must not travel in the clear: use TLS.', 403);
     const client = this.#clients.find(({ name }) => name === credentials.name);
-    if (client && (await this.#isRight(client, credentials.password))) {
+    if ((await this.#passwords.isRight(credentials.name, credentials.password, client?.passwordHash)) && client) {
       this.#throttle.forget(peer.address);
       return client;
     }
-    // An unknown name takes as long as a wrong password.
-    if (!client?.passwordHash) await this.#fits(credentials.password, await this.#decoy);
     this.#log.warn({ client: peer.address, name: credentials.name.slice(0, 64) }, 'failed login');
     await this.#throttle.failed(peer.address);
     throw notAllowed('The name or the password is wrong.', 401);
@@ -139,20 +129,5 @@ export class Door {
     return this.#clients?.find(({ certificate }) =>
       certificate?.by === 'cn' ? certificate.value === subject?.CN : certificate?.value === digest && digest !== '',
     );
-  }
-
-  /** scrypt is slow on purpose: what was right once is recognised by a signature. */
-  async #isRight({ name, passwordHash }: Client, password: string): Promise<boolean> {
-    if (passwordHash === undefined) return false;
-    const proof = createHmac('sha256', this.#key).update(`${name}\0${passwordHash}\0${password}`).digest();
-    const known = this.#known.get(name);
-    if (known && timingSafeEqual(known, proof)) return true;
-    if (!(await this.#fits(password, passwordHash))) return false;
-    this.#known.set(name, proof);
-    return true;
-  }
-
-  #fits(password: string, hash: string): Promise<boolean> {
-    return this.#hashing.run(() => isPassword(password, hash));
   }
 }

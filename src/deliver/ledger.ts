@@ -6,7 +6,7 @@ import type { Journal, OpenJournal } from '../ports/journal.ts';
 import type { Ids } from '../ports/runtime.ts';
 import { QueueError } from './fault.ts';
 import { type DeliverEvent, journalName, LeaseState } from './lease-state.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../ports/turns.ts';
 
 export class Ledger {
   readonly state: LeaseState;

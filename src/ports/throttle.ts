@@ -1,7 +1,7 @@
 // Makes guessing slow: after failed attempts from an address the next answer to it is late, ever later. Takes addresses,
 // gives pauses; never fails. Owns a bounded memory of failures.
 
-import type { Clock } from '../ports/runtime.ts';
+import type { Clock } from './runtime.ts';
 
 const firstMs = 250;
 const mostMs = 8_000;
