@@ -2,6 +2,8 @@
 // temporary folder, ended and removed by `stop`. Takes how it is to be set up, gives a port.
 
 import { fork } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startDaemon } from '../daemon.ts';
 import { Registry } from '../parts/registry-run.ts';
@@ -43,10 +45,30 @@ const tlsSettings = (certificate: Certificate | undefined): Record<string, strin
 
 /** The intake alone. */
 export async function seawallIntake(name: string, certificate?: Certificate): Promise<Contender> {
-  // An address list, so that there are strangers to refuse.
   const settings = { SEAWALL_SMTP_RECIPIENTS: 'domain@registry.example', ...tlsSettings(certificate) };
   const daemon = await startDaemon('intake', settings);
   return { name, port: daemon.smtpPort, through: nothing, settle: nothing, stop: () => daemon.stop() };
+}
+
+/** The senders whom both sides of the comparison know, by domain. Nobody who sends is among them. */
+const knownDomains = ['registres.example', 'tag.example', 'names.example'];
+
+/** The intake alone, with a registrar book that does not know who sends. */
+export async function seawallWithBook(name: string): Promise<Contender> {
+  const folder = await mkdtemp(join(tmpdir(), 'seawall-book-'));
+  const file = join(folder, 'registrars.toml');
+  const tables = knownDomains.map(
+    (domain, i) =>
+      `[[registrar]]\nid = "r${i}"\nname = "${domain}"\nnetworks = ["192.0.2.${i}"]\nsenders = ["@${domain}"]\n`,
+  );
+  await writeFile(file, tables.join('\n'));
+  const settings = { SEAWALL_REGISTRARS_FILE: file, SEAWALL_SMTP_SESSION_REFUSALS: '1000000' };
+  const daemon = await startDaemon('intake', settings);
+  const stop = async (): Promise<void> => {
+    await daemon.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  return { name, port: daemon.smtpPort, through: nothing, settle: nothing, stop };
 }
 
 /** All stages, with a sink that takes the acknowledgements and a registry that pulls and confirms at full speed. */
@@ -101,14 +123,20 @@ export async function postfixHold(name: string, certificate?: Certificate): Prom
   return { name, port: postfix.port, through: nothing, settle: () => postfix.empty(), stop: () => postfix.stop() };
 }
 
-/** Postfix that lets nobody in. */
+/** Postfix that knows senders by network and domain as Seawall's book does, and refuses all others at MAIL. */
 export async function postfixRefusing(name: string): Promise<Contender> {
-  const restrictions = 'reject_unauth_destination, reject';
+  const networks = knownDomains.map((_, i) => `192.0.2.${i}=OK`);
+  const domains = knownDomains.map((domain) => `${domain}=OK`);
+  const known = `check_client_access inline:{${networks.join(', ')}}, check_sender_access inline:{${domains.join(', ')}}`;
   const postfix = await startPostfix({
     ...patient,
     mynetworks: '192.0.2.1/32',
+    // At MAIL, as Seawall does, and not held back until RCPT.
+    smtpd_delay_reject: 'no',
+    smtpd_client_connection_count_limit: '0',
+    smtpd_sender_restrictions: `${known}, reject`,
     smtpd_relay_restrictions: '',
-    smtpd_recipient_restrictions: restrictions,
+    smtpd_recipient_restrictions: 'reject',
   });
   return { name, port: postfix.port, through: nothing, settle: nothing, stop: () => postfix.stop() };
 }

@@ -9,6 +9,7 @@ import {
   postfixRefusing,
   postfixRelay,
   seawallIntake,
+  seawallWithBook,
   seawallWhole,
   smtpServerAlone,
 } from './contenders.ts';
@@ -59,6 +60,7 @@ const othersEach = ({ exim }: Programs, certificate?: Certificate) => [
   () => eximQueue(exim, certificate),
   openSmtpdEach,
 ];
+const guarded = (): Promise<Contender> => seawallWithBook('Seawall');
 const refusing = (): Promise<Contender> => postfixRefusing('Postfix');
 
 const stranger = { bytes: 100, sessions: 100, refused: true, to: 'nobody@elsewhere.example' };
@@ -161,20 +163,20 @@ export const works: readonly Work[] = [
   },
   {
     name: 'strangers-kept',
-    words: 'refuse strangers, sessions kept (smtp-source -A -d -s 100)',
+    words: 'refuse strangers at MAIL by the book, sessions kept (smtp-source -A -d -s 100)',
     unit: '/s',
     count: 20_000,
-    setup: () => all(seawall, refusing),
+    setup: () => all(guarded, refusing),
     measure: ({ port }, count) => smtpSource(port, { ...stranger, count, kept: true }),
     ratios: [undefined],
     least: 8_333,
   },
   {
     name: 'strangers-each',
-    words: 'refuse strangers, a connection each (smtp-source -A -s 100)',
+    words: 'refuse strangers at MAIL by the book, a connection each (smtp-source -A -s 100)',
     unit: '/s',
     count: 4_000,
-    setup: () => all(seawall, refusing),
+    setup: () => all(guarded, refusing),
     measure: ({ port }, count) => smtpSource(port, { ...stranger, count, kept: false }),
     ratios: [1.5],
   },

@@ -80,8 +80,11 @@ export class Admission {
     return calm && this.#ladder.atRest ? 'normal' : this.load.work;
   }
 
-  /** A connection comes. Without a refusal it is counted, and `disconnect` must follow once it is gone. */
-  connect(address: string): Refusal | undefined {
+  /**
+   * A connection comes. Without a refusal it is counted, and `disconnect` must follow once it is gone.
+   * @param byAddress whether the limits for each address hold: a known registrar has its own (party.ts)
+   */
+  connect(address: string, byAddress = true): Refusal | undefined {
     if (this.closedBecause !== undefined) {
       return new Refusal(421, `4.3.2 Not ready (${this.closedBecause}), try again later`);
     }
@@ -89,14 +92,19 @@ export class Admission {
       return new Refusal(421, '4.7.0 Too many connections, try again later');
     }
     if (this.#work === 'refuse') return new Refusal(421, '4.3.2 Overloaded, try again later');
-    const tooMany = this.#clients.arrive(address);
+    const tooMany = byAddress ? this.#clients.arrive(address) : undefined;
     if (tooMany !== undefined) return new Refusal(421, `4.7.0 ${tooMany}, try again later`);
     this.#connections++;
     return undefined;
   }
 
-  disconnect(address: string): void {
+  disconnect(address: string, byAddress = true): void {
     this.#connections--;
+    if (byAddress) this.#clients.leave(address);
+  }
+
+  /** A connection turns out to be a registrar's: the limits for its address hold for it no longer. */
+  recognise(address: string): void {
     this.#clients.leave(address);
   }
 

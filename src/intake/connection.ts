@@ -3,8 +3,10 @@
 // busy machine) nobody's time runs out but ours.
 
 import type { Socket } from 'node:net';
+import type { Refusal } from './admission.ts';
 import type { IncomingMessage } from './incoming-message.ts';
 import { DataSink, passOn } from './data-sink.ts';
+import type { Seat } from './seat.ts';
 import {
   SMTPConnection,
   type SMTPConnectionOptions,
@@ -52,6 +54,9 @@ export class Connection extends SMTPConnection {
   #receiving: { readonly message: IncomingMessage; readonly hangUp: (text: string) => void; ticks: number } | undefined;
   /** Messages that came to their end on this connection, kept or not. */
   messages = 0;
+  /** Its side of the registrar book, where there is one; and who hears of a message that got no turn. */
+  seat: Seat | undefined;
+  deferred: (refusal: Refusal) => void = () => undefined;
 
   /** @param greet runs `then` when the greeting may be sent @param gone called once, when the socket is closed */
   constructor(
@@ -113,6 +118,28 @@ export class Connection extends SMTPConnection {
     else super._onCommand(command, callback);
   }
 
+  /** AUTH is there when the book has passwords and this connection may bring one: the library asks before each command. */
+  override _isDisabled(command: string): boolean {
+    if (command === 'AUTH') return !this.seat?.offersLogin(this.secure);
+    return super._isDisabled(command);
+  }
+
+  /** A message waits for its turn before its 354: what the order is made of, its final dot, comes after. */
+  override handler_DATA(command: Buffer, callback: () => void): void {
+    const { seat } = this;
+    if (!seat || this.session.envelope.rcptTo.length === 0) return super.handler_DATA(command, callback);
+    seat.ask((refusal) => {
+      if (refusal) {
+        this.deferred(refusal);
+        this.send(refusal.responseCode, refusal.message);
+        callback();
+      } else if (!this._parser || this._closing) {
+        seat.done(0);
+        callback();
+      } else super.handler_DATA(command, callback);
+    });
+  }
+
   /** A message begins to arrive. @param hangUp ends it and the connection, with the reply's text */
   receive(message: IncomingMessage, hangUp: (text: string) => void): void {
     this.#receiving = { message, hangUp, ticks: 0 };
@@ -124,8 +151,8 @@ export class Connection extends SMTPConnection {
     this.messages++;
   }
 
-  /** A message of this connection is kept: its budgets are full again. */
-  kept(): void {
+  /** Its budgets are full again: a message of it was kept, or it has other budgets. */
+  refill(): void {
     this.#commands = 0;
     this.#errors = 0;
   }

@@ -2,7 +2,8 @@
 // bare CR and LF, which smtp-server lets through: a mailbox could not give them back, and they are how mail is smuggled
 // (CVE-2023-51764). Owns the chunks and their reservation; a refused message is read on to its end, but not kept.
 
-import { type Admission, Refusal } from './admission.ts';
+import { Refusal } from './admission.ts';
+import type { Memory } from './party.ts';
 
 const cr = 0x0d;
 const lf = 0x0a;
@@ -19,7 +20,7 @@ export interface MessageLimits {
 
 export class IncomingMessage {
   readonly #limits: MessageLimits;
-  readonly #admission: Admission;
+  readonly #memory: Memory;
   #chunks: Buffer[] = [];
   #latest: Buffer[] = [];
   #latestBytes = 0;
@@ -31,16 +32,16 @@ export class IncomingMessage {
   /** Why the message will be refused, once that is known. */
   refusal: Refusal | undefined;
 
-  constructor(limits: MessageLimits, admission: Admission) {
+  constructor(limits: MessageLimits, memory: Memory) {
     this.#limits = limits;
-    this.#admission = admission;
+    this.#memory = memory;
   }
 
   /** Takes the next chunk. */
   add(chunk: Buffer): void {
     this.size += chunk.length;
     if (this.refusal) return;
-    const refusal = this.#judge(chunk) ?? this.#admission.reserve(chunk.length);
+    const refusal = this.#judge(chunk) ?? this.#memory.reserve(chunk.length);
     if (refusal) return this.refuse(refusal);
     this.#reserved += chunk.length;
     this.#latest.push(chunk);
@@ -73,7 +74,7 @@ export class IncomingMessage {
 
   /** Gives the memory back. Harmless when called again. */
   release(): void {
-    this.#admission.release(this.#reserved);
+    this.#memory.release(this.#reserved);
     this.#reserved = 0;
     this.#chunks = [];
     this.#latest = [];

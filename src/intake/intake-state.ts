@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { errorCode, type ProcessIdentity, type Runtime } from '../ports/runtime.ts';
 import type { Load } from './admission.ts';
+import type { RegistrarsState } from './registrars.ts';
 
 /** The file's content. Times in milliseconds since 1970 UTC. */
 export interface IntakeState extends Load {
@@ -12,6 +13,8 @@ export interface IntakeState extends Load {
   readonly process: ProcessIdentity;
   /** Since this process began. */
   readonly counts: IntakeCounts;
+  /** Where there is a registrar book. */
+  readonly registrars?: RegistrarsState;
 }
 
 /** What came of the messages and connections so far. */
@@ -44,14 +47,15 @@ export class StatePublisher {
   }
 
   /** Says how it is, if that is news. Call it once a second. */
-  say(load: Load, counts: IntakeCounts): void {
+  say(load: Load, counts: IntakeCounts, registrars?: RegistrarsState): void {
     const { clock } = this.#runtime;
-    const said = JSON.stringify({ ...load, counts });
+    const state = { ...load, counts, ...(registrars && { registrars }) };
+    const said = JSON.stringify(state);
     if (this.#busy || (said === this.#said && clock.elapsed() - this.#saidAt < renewMs)) return;
     this.#said = said;
     this.#saidAt = clock.elapsed();
     this.#busy = true;
-    this.#writing = this.#write({ ...load, at: clock.now(), process: this.#process, counts }).finally(() => {
+    this.#writing = this.#write({ ...state, at: clock.now(), process: this.#process }).finally(() => {
       this.#busy = false;
     });
   }

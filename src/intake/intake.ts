@@ -9,9 +9,11 @@ import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
 import { deferred, errorCode, type Runtime, type Timer } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
+import { openRegistrarBook } from '../registrar-book.ts';
 import { Admission, Refusal } from './admission.ts';
 import { DiskFloor } from './disk-floor.ts';
 import { StatePublisher } from './intake-state.ts';
+import { Registrars } from './registrars.ts';
 import { NotSequencedError, type Place, Sequencer } from './sequencer.ts';
 import { SmtpServer } from './smtp-server.ts';
 
@@ -79,6 +81,10 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
     log.warn({ connections, wanted: smtp.connections }, 'the limit of open files does not allow smtp.connections');
   }
   const admission = makeAdmission(config, runtime, connections);
+  const inForce = await openRegistrarBook(config.registrars.file, runtime.disk, log);
+  const registrars =
+    inForce.book &&
+    new Registrars({ config, book: inForce.book, runtime, log, recognise: (address) => admission.recognise(address) });
   const floor = new DiskFloor({ spool, runtime, log, changed: (below) => (admission.belowFloor = below) });
   const failed = deferred<Error>();
   let writer: RequestWriter | undefined;
@@ -101,7 +107,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
   let publishing: Timer | undefined;
   const publish = (): void => {
     publishing?.cancel();
-    publisher.say(admission.load, server.counts);
+    publisher.say(admission.load, server.counts, registrars?.state);
     if (!stopping) publishing = runtime.clock.after(publishMs, publish);
   };
 
@@ -137,7 +143,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
   };
 
   const tls = await readTls(config, runtime);
-  const server = new SmtpServer({ config: smtp, runtime, admission, keep, log, ...(tls && { tls }) });
+  const server = new SmtpServer({ config: smtp, runtime, admission, registrars, keep, log, ...(tls && { tls }) });
   const { address: host, port } = await server.start();
   const opening = open().then(() => floor.start());
   log.info({ host, port, protocol: smtp.lmtp ? 'LMTP' : 'SMTP', starttls: tls !== undefined }, 'listening');
@@ -145,6 +151,13 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
   return {
     address: { host, port },
     failed: failed.promise,
+    async reload() {
+      await inForce.reload();
+      if (!registrars || !inForce.book) return;
+      registrars.take(inForce.book);
+      server.bookTaken();
+      publish();
+    },
     async stop() {
       stopping = true;
       admission.closedBecause = 'shutting down';

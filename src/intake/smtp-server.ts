@@ -14,13 +14,17 @@ import { Connection, type ConnectionLimits } from './connection.ts';
 import { IncomingMessage } from './incoming-message.ts';
 import type { DataSink } from './data-sink.ts';
 import type { IntakeCounts } from './intake-state.ts';
+import type { Registrars } from './registrars.ts';
+import type { Seat } from './seat.ts';
+import { limitsOf, optionsOf } from './smtp-options.ts';
+import { requestOf } from './new-request.ts';
+import { mailParameters, unknownParameter } from './parameters.ts';
 import type { Place } from './sequencer.ts';
 import {
   type SMTPConnectionOptions,
   SMTPServer,
   type SMTPServerAddress,
   type SMTPServerDataStream,
-  type SMTPServerOptions,
   type SMTPServerSession,
 } from './smtp-library.ts';
 
@@ -29,6 +33,8 @@ export interface SmtpParts {
   readonly config: Config['smtp'];
   readonly runtime: Runtime;
   readonly admission: Admission;
+  /** The registrar book at work; undefined: there is none, and mail is taken from anyone. */
+  readonly registrars: Registrars | undefined;
   /** Gives the request its place: resolves with it once it is kept, rejects with the refusal to send. */
   readonly keep: (request: NewRequest) => Promise<Place>;
   readonly log: Logger;
@@ -40,16 +46,6 @@ const tickMs = 1_000;
 /** Sockets beyond the connections that are let in: those that are being told 421, and what is closing. */
 const spareSockets = 256;
 
-/** Parameters of MAIL that belong to what EHLO offers; RCPT has none. */
-const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8'];
-
-/** The library takes any parameter in silence; RFC 5321 section 4.1.1.11 wants 555 for one that is not offered. */
-function unknownParameter(args: SMTPServerAddress['args'], known: readonly string[]): Refusal | undefined {
-  if (args === false) return undefined;
-  const unknown = Object.keys(args).find((each) => !known.includes(each));
-  return unknown === undefined ? undefined : new Refusal(555, `5.5.4 Unsupported parameter ${unknown.slice(0, 40)}`);
-}
-
 export class SmtpServer extends SMTPServer {
   readonly #parts: SmtpParts;
   readonly #bySession = new WeakMap<SMTPServerSession, Connection>();
@@ -59,43 +55,32 @@ export class SmtpServer extends SMTPServer {
 
   constructor(parts: SmtpParts) {
     const { config, tls } = parts;
-    const options: SMTPServerOptions = {
-      name: config.name,
-      banner: 'Seawall',
-      lmtp: config.lmtp,
-      size: config.message_bytes,
-      maxRecipients: config.message_recipients,
-      socketTimeout: config.idle_seconds * 1000,
-      maxCommandLength: 4096,
-      disableReverseLookup: true,
-      hideENHANCEDSTATUSCODES: false,
-      disabledCommands: ['AUTH', 'VRFY', 'WIZ', 'SHELL', 'KILL', ...(tls ? [] : ['STARTTLS'])],
-      logger: false,
-      ...tls,
-    };
-    super(options);
+    super(optionsOf(config, tls));
     this.#parts = parts;
-    this.#limits = {
-      commands: config.session_commands,
-      errors: config.session_errors,
-      recipients: config.message_recipients,
-      helloSeconds: config.hello_seconds,
-      idleSeconds: config.idle_seconds,
-      dataSeconds: config.data_seconds,
-      dataBytesPerSecond: config.data_bytes_per_second,
-    };
+    this.bookTaken();
+    this.#limits = limitsOf(config);
     this.server.maxConnections = parts.admission.load.connections.most + spareSockets;
     // Without a listener the first reset connection would end the process.
     this.on('error', (error) => parts.log.debug({ err: error }, 'smtp connection error'));
   }
 
+  /** The registrar book was read: client certificates are asked for only where it has any. */
+  bookTaken(): void {
+    this.options.requestCert = this.#parts.registrars?.book.hasCertificates ?? false;
+  }
+
   override connect(socket: Socket, options?: SMTPConnectionOptions): void {
-    const { config, runtime, admission } = this.#parts;
+    const { config, runtime, admission, registrars } = this.#parts;
     const address = (options?.remoteAddress ?? socket.remoteAddress ?? '').replace(/^::ffff:|%.*$/gi, '');
     // Gone before we could look.
     if (address === '') return void socket.on('error', () => undefined).destroy();
-    const refusal = admission.connect(address);
-    if (refusal) return this.#turnAway(socket, address, refusal);
+    const seat = registrars?.arrive(address);
+    if (seat instanceof Refusal) return this.#turnAway(socket, address, seat);
+    const refusal = admission.connect(address, seat?.limitedByAddress);
+    if (refusal) {
+      seat?.leave();
+      return this.#turnAway(socket, address, refusal);
+    }
     const connection = new Connection(
       this,
       socket,
@@ -105,8 +90,13 @@ export class SmtpServer extends SMTPServer {
         if (config.greet_pause_ms === 0) then();
         else runtime.clock.after(config.greet_pause_ms, then);
       },
-      () => admission.disconnect(address),
+      () => {
+        admission.disconnect(address, seat?.limitedByAddress);
+        seat?.leave();
+      },
     );
+    connection.seat = seat;
+    connection.deferred = (late) => this.#refused(connection.session, 'data', late);
     this.#bySession.set(connection.session, connection);
     this.connections.add(connection);
     connection.on('error', (error: Error) => this._onError(error));
@@ -122,14 +112,42 @@ export class SmtpServer extends SMTPServer {
     this.#parts.log.debug({ client: address, code: refusal.responseCode, reply: refusal.message }, 'turned away');
   }
 
+  override onSecure(...[socket, session, callback]: Parameters<SMTPServer['onSecure']>): void {
+    const asked = this.options.requestCert === true && 'getPeerCertificate' in socket;
+    const refusal = this.#seatOf(session)?.secured(asked ? socket.getPeerCertificate()?.fingerprint256 : undefined);
+    if (refusal) this.#refused(session, 'tls', refusal);
+    callback(refusal);
+  }
+
+  override onAuth(...[auth, session, callback]: Parameters<SMTPServer['onAuth']>): void {
+    const seat = this.#seatOf(session);
+    const { username, password } = auth;
+    if (!seat || username === undefined || typeof password !== 'string') return super.onAuth(auth, session, callback);
+    void seat.login(username, password, session.remoteAddress).then((refusal) => {
+      if (refusal) this.#refused(session, 'auth', refusal);
+      callback(refusal, refusal ? undefined : { user: username });
+    });
+  }
+
+  #seatOf(session: SMTPServerSession): Seat | undefined {
+    return this.#bySession.get(session)?.seat;
+  }
+
   override onMailFrom(
-    { args }: SMTPServerAddress,
+    { address, args }: SMTPServerAddress,
     session: SMTPServerSession,
     callback: (error?: Error) => void,
   ): void {
     const { admission, runtime } = this.#parts;
-    const answer =
-      unknownParameter(args, mailParameters) ?? admission.mail(this.#bySession.get(session)?.messages ?? 0);
+    const connection = this.#bySession.get(session);
+    const unwelcome = connection?.seat?.identify(session.remoteAddress, address, session.secure);
+    // Cheaper than a new connection, a stranger's refusal has a budget of its own (Seat).
+    if (unwelcome?.responseCode === 550) {
+      this.#counts.refused++;
+      connection?.refill();
+      return callback(unwelcome);
+    }
+    const answer = unwelcome ?? unknownParameter(args, mailParameters) ?? admission.mail(connection?.messages ?? 0);
     if (answer instanceof Refusal) {
       this.#refused(session, 'mail', answer);
       callback(answer);
@@ -154,7 +172,9 @@ export class SmtpServer extends SMTPServer {
   ): void {
     const { config, admission } = this.#parts;
     const connection = this.#bySession.get(session);
-    const message = new IncomingMessage({ bytes: config.message_bytes, lines: config.message_lines }, admission);
+    const seat = connection?.seat;
+    const limits = { bytes: config.message_bytes, lines: config.message_lines };
+    const message = new IncomingMessage(limits, seat?.memory(admission) ?? admission);
     connection?.receive(message, (text) => this.#hangUp(session, message, new Refusal(421, text)));
     (stream as unknown as DataSink).taker = {
       chunk: (bytes) => {
@@ -165,12 +185,15 @@ export class SmtpServer extends SMTPServer {
       lost: () => {
         connection?.received();
         message.release();
+        seat?.done(message.size);
       },
       end: () => {
         connection?.received();
-        void this.#received(message, session).then(
+        void this.#received(message, session, seat).then(
           (kept) => {
-            connection?.kept();
+            connection?.refill();
+            seat?.count('kept');
+            seat?.done(message.size);
             callback(null, `2.0.0 Ok: queued as ${kept}`);
           },
           (error: unknown) => {
@@ -178,6 +201,7 @@ export class SmtpServer extends SMTPServer {
             if (refusal !== error)
               this.#parts.log.error({ err: error, session: session.id }, 'a message could not be taken');
             this.#refused(session, 'data', refusal);
+            seat?.done(message.size);
             callback(refusal);
           },
         );
@@ -186,34 +210,27 @@ export class SmtpServer extends SMTPServer {
   }
 
   /** The final dot has been read: from here on the message has its time, and asks for its place. Gives the words for it. */
-  async #received(message: IncomingMessage, session: SMTPServerSession): Promise<string> {
-    const { runtime, keep, log } = this.#parts;
+  async #received(message: IncomingMessage, session: SMTPServerSession, seat: Seat | undefined): Promise<string> {
+    const { runtime, keep, log, registrars } = this.#parts;
     const bytes = message.end();
     if (bytes instanceof Refusal) throw bytes;
     try {
-      const { mailFrom, rcptTo } = session.envelope;
-      const request: NewRequest = {
-        id: runtime.ids.uuid(),
-        receivedAt: runtime.clock.now(),
-        envelope: {
-          from: mailFrom === false ? '' : mailFrom.address,
-          to: rcptTo.map((each) => each.address),
-        },
-        client: {
-          address: session.remoteAddress,
-          port: session.remotePort,
-          helo: session.hostNameAppearsAs,
-          protocol: session.transmissionType,
-          session: session.id,
-        },
-        message: bytes,
-      };
+      const request = requestOf(session, bytes, runtime, seat?.known, registrars !== undefined);
       const { sequence, repeated } = await keep(request);
       const ticket = ticketOf(sequence);
       const { envelope, client } = request;
       this.#counts[repeated ? 'repeated' : 'kept']++;
+      const { address, registrar } = client;
       log.info(
-        { ticket, sequence, session: session.id, from: envelope.from, client: client.address, size: bytes.length },
+        {
+          ticket,
+          sequence,
+          session: session.id,
+          ...(registrar && { registrar: registrar.id }),
+          from: envelope.from,
+          client: address,
+          size: bytes.length,
+        },
         repeated ? 'kept already: a copy, which got the first ticket' : 'kept',
       );
       return repeated ? `${ticket} (already kept)` : ticket;
@@ -225,7 +242,13 @@ export class SmtpServer extends SMTPServer {
   #refused(session: SMTPServerSession, at: string, refusal: Refusal): void {
     this.#count(refusal);
     const { responseCode: code, message: reply } = refusal;
-    this.#parts.log.info({ session: session.id, client: session.remoteAddress, at, code, reply }, 'refused');
+    const known = this.#seatOf(session)?.known;
+    if (known && code >= 500) this.#seatOf(session)?.count('refused');
+    const registrar = known && { registrar: known.registrar.id };
+    this.#parts.log.info(
+      { session: session.id, ...registrar, client: session.remoteAddress, at, code, reply },
+      'refused',
+    );
   }
 
   #count(refusal: Refusal): void {
@@ -238,7 +261,9 @@ export class SmtpServer extends SMTPServer {
   }
 
   #tick(): void {
-    const hurried = this.#parts.admission.load.rung !== 'normal';
+    const { admission, registrars } = this.#parts;
+    const hurried = admission.load.rung !== 'normal';
+    registrars?.strangerLog.flush();
     for (const connection of this.connections) if (connection instanceof Connection) connection.tick(hurried);
     this.#ticking = this.#parts.runtime.clock.after(tickMs, () => this.#tick());
   }
@@ -270,5 +295,6 @@ export class SmtpServer extends SMTPServer {
     }
     await closed.promise;
     this.#ticking?.cancel();
+    this.#parts.registrars?.strangerLog.flush();
   }
 }

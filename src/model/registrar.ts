@@ -107,6 +107,15 @@ export class RegistrarBook {
     return this.#ids.get(id);
   }
 
+  /** Whether anybody can be known by a password, by a certificate. */
+  get hasLogins(): boolean {
+    return this.#users.size > 0;
+  }
+
+  get hasCertificates(): boolean {
+    return this.#certificates.size > 0;
+  }
+
   byUser(user: string): Registrar | undefined {
     return this.#users.get(user);
   }
