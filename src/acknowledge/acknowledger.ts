@@ -87,9 +87,10 @@ export class Acknowledger {
     const { sequence, ticket } = request;
     const piece = pieceOf(request.message, this.#parts.settings.parseBytes);
     const fields = fieldsOf(piece);
-    const automatic = automaticReason(request.envelope.from, fields);
-    if (automatic !== undefined) {
-      this.#parts.log.info({ sequence, ticket, reason: automatic }, 'not acknowledged: automatic mail');
+    // Whom the registrar book does not know may be anyone's address: no backscatter.
+    const reason = request.client.unverified ? 'unverified' : automaticReason(request.envelope.from, fields);
+    if (reason !== undefined) {
+      this.#parts.log.info({ sequence, ticket, reason }, 'not acknowledged by mail');
       this.#parts.recorder.record({ type: 'skipped', sequence });
       return;
     }

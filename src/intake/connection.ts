@@ -118,6 +118,15 @@ export class Connection extends SMTPConnection {
     else super._onCommand(command, callback);
   }
 
+  /**
+   * After QUIT the client owes nothing: once the reply is with the kernel the socket is closed at once. Waiting for its side
+   * would cost as much again as the whole of a short session, and ends in a reset for those who do not wait for the reply.
+   */
+  override handler_QUIT(command: Buffer, callback: () => void): void {
+    super.handler_QUIT(command, callback);
+    if (!this.secure && this._socket.writableLength === 0) this._socket.destroy();
+  }
+
   /** AUTH is there when the book has passwords and this connection may bring one: the library asks before each command. */
   override _isDisabled(command: string): boolean {
     if (command === 'AUTH') return !this.seat?.offersLogin(this.secure);

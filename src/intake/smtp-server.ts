@@ -51,6 +51,10 @@ export class SmtpServer extends SMTPServer {
   readonly #bySession = new WeakMap<SMTPServerSession, Connection>();
   readonly #limits: ConnectionLimits;
   readonly #counts = { kept: 0, repeated: 0, deferred: 0, refused: 0 };
+  readonly #idPrefix: string;
+  #connected = 0;
+  /** Where we listen: asked of the kernel once, and not for each connection. */
+  #local: { readonly localAddress: string; readonly localPort: number } | undefined;
   #ticking: Timer | undefined;
 
   constructor(parts: SmtpParts) {
@@ -58,6 +62,7 @@ export class SmtpServer extends SMTPServer {
     super(optionsOf(config, tls));
     this.#parts = parts;
     this.bookTaken();
+    this.#idPrefix = parts.runtime.ids.randomBytes(5).toString('hex');
     this.#limits = limitsOf(config);
     this.server.maxConnections = parts.admission.load.connections.most + spareSockets;
     // Without a listener the first reset connection would end the process.
@@ -67,6 +72,12 @@ export class SmtpServer extends SMTPServer {
   /** The registrar book was read: client certificates are asked for only where it has any. */
   bookTaken(): void {
     this.options.requestCert = this.#parts.registrars?.book.hasCertificates ?? false;
+  }
+
+  /** Without a PROXY header to wait for a connection begins at once: the library makes an id and waits for a turn of the loop. */
+  override _handleProxy(...[socket, callback]: Parameters<SMTPServer['_handleProxy']>): void {
+    if (this._expectsProxyHeader(socket)) super._handleProxy(socket, callback);
+    else callback(null);
   }
 
   override connect(socket: Socket, options?: SMTPConnectionOptions): void {
@@ -84,7 +95,7 @@ export class SmtpServer extends SMTPServer {
     const connection = new Connection(
       this,
       socket,
-      options,
+      { ...this.#local, ...options, id: this.#nextId(), remoteAddress: address },
       this.#limits,
       (then) => {
         if (config.greet_pause_ms === 0) then();
@@ -101,6 +112,11 @@ export class SmtpServer extends SMTPServer {
     this.connections.add(connection);
     connection.on('error', (error: Error) => this._onError(error));
     connection.init();
+  }
+
+  /** Ids need to differ, and no more: the library's own cost a look into the kernel's entropy each. */
+  #nextId(): string {
+    return `${this.#idPrefix}${(this.#connected++).toString(36).padStart(6, '0')}`;
   }
 
   /** Says 421 and is done with the socket, without the cost of a session: this is what a flood gets. */
@@ -281,6 +297,7 @@ export class SmtpServer extends SMTPServer {
   async start(): Promise<AddressInfo> {
     const { host, port } = this.#parts.config;
     const address = await listenAt(this.server, { host, port, section: 'smtp' });
+    this.#local = { localAddress: address.address, localPort: address.port };
     this.#ticking = this.#parts.runtime.clock.after(tickMs, () => this.#tick());
     return address;
   }

@@ -14,9 +14,10 @@ import { atEnd, largeMailboxes } from './spool.ts';
 
 export interface RunningIntake {
   readonly port: number;
-  readonly client: () => SmtpClient;
+  readonly client: (from?: string) => SmtpClient;
   /** Resolves with how the intake ends, if it cannot go on. */
   readonly failed: Promise<Error>;
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -57,10 +58,11 @@ export async function intakeOn(
   atEnd(t, stop);
   await opened.promise;
   const port = stage.address?.port ?? 0;
-  const client = (): SmtpClient => {
-    const made = new SmtpClient(port);
+  const client = (from?: string): SmtpClient => {
+    const made = new SmtpClient(port, from);
     clients.push(made);
     return made;
   };
-  return { port, client, failed: stage.failed, stop };
+  const reload = async (): Promise<void> => stage.reload?.();
+  return { port, client, failed: stage.failed, reload, stop };
 }
