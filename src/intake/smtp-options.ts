@@ -1,8 +1,28 @@
-// What smtp-server and our connections are told, from the configuration. Pure.
+// What the endpoint works with, and what smtp-server and our connections are told from the configuration. Pure.
 
 import type { Config } from '../config.ts';
+import type { Logger } from '../logger.ts';
+import type { NewRequest } from '../model/request.ts';
+import type { Ids, Runtime } from '../ports/runtime.ts';
+import type { Admission } from './admission.ts';
 import type { ConnectionLimits } from './connection.ts';
+import type { Registrars } from './registrars.ts';
+import type { Place } from './sequencer.ts';
 import type { SMTPServerOptions } from './smtp-library.ts';
+
+/** What the endpoint works with. */
+export interface SmtpParts {
+  readonly config: Config['smtp'];
+  readonly runtime: Runtime;
+  readonly admission: Admission;
+  /** The registrar book at work; undefined: there is none, and mail is taken from anyone. */
+  readonly registrars: Registrars | undefined;
+  /** Gives the request its place: resolves with it once it is kept, rejects with the refusal to send. */
+  readonly keep: (request: NewRequest) => Promise<Place>;
+  readonly log: Logger;
+  /** Certificate and key in PEM, when STARTTLS is to be offered. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+}
 
 /** @param tls certificate and key, when STARTTLS is to be offered */
 export function optionsOf(config: Config['smtp'], tls: { cert: Buffer; key: Buffer } | undefined): SMTPServerOptions {
@@ -37,4 +57,11 @@ export function limitsOf(config: Config['smtp']): ConnectionLimits {
     dataSeconds: config.data_seconds,
     dataBytesPerSecond: config.data_bytes_per_second,
   };
+}
+
+/** Ids of sessions: they must differ, and no more. The library's own cost a look into the kernel's entropy each. */
+export function idsOf(ids: Ids): () => string {
+  const prefix = ids.randomBytes(5).toString('hex');
+  let count = 0;
+  return () => `${prefix}${(count++).toString(36).padStart(6, '0')}`;
 }

@@ -3,23 +3,18 @@
 // client's trouble ends in a reply or a closed socket, never here.
 
 import type { AddressInfo, Socket } from 'node:net';
-import type { Config } from '../config.ts';
-import type { Logger } from '../logger.ts';
-import type { NewRequest } from '../model/request.ts';
 import { ticketOf } from '../model/ticket.ts';
 import { listenAt } from '../ports/listen.ts';
-import { deferred, type Runtime, type Timer } from '../ports/runtime.ts';
-import { type Admission, Refusal } from './admission.ts';
+import { deferred, type Timer } from '../ports/runtime.ts';
+import { Refusal } from './admission.ts';
 import { Connection, type ConnectionLimits } from './connection.ts';
 import { IncomingMessage } from './incoming-message.ts';
 import type { DataSink } from './data-sink.ts';
 import type { IntakeCounts } from './intake-state.ts';
-import type { Registrars } from './registrars.ts';
 import type { Seat } from './seat.ts';
-import { limitsOf, optionsOf } from './smtp-options.ts';
+import { idsOf, limitsOf, optionsOf, type SmtpParts } from './smtp-options.ts';
 import { requestOf } from './new-request.ts';
 import { mailParameters, unknownParameter } from './parameters.ts';
-import type { Place } from './sequencer.ts';
 import {
   type SMTPConnectionOptions,
   SMTPServer,
@@ -27,20 +22,6 @@ import {
   type SMTPServerDataStream,
   type SMTPServerSession,
 } from './smtp-library.ts';
-
-/** What the endpoint works with. */
-export interface SmtpParts {
-  readonly config: Config['smtp'];
-  readonly runtime: Runtime;
-  readonly admission: Admission;
-  /** The registrar book at work; undefined: there is none, and mail is taken from anyone. */
-  readonly registrars: Registrars | undefined;
-  /** Gives the request its place: resolves with it once it is kept, rejects with the refusal to send. */
-  readonly keep: (request: NewRequest) => Promise<Place>;
-  readonly log: Logger;
-  /** Certificate and key in PEM, when STARTTLS is to be offered. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
-}
 
 const tickMs = 1_000;
 /** Sockets beyond the connections that are let in: those that are being told 421, and what is closing. */
@@ -51,8 +32,7 @@ export class SmtpServer extends SMTPServer {
   readonly #bySession = new WeakMap<SMTPServerSession, Connection>();
   readonly #limits: ConnectionLimits;
   readonly #counts = { kept: 0, repeated: 0, deferred: 0, refused: 0 };
-  readonly #idPrefix: string;
-  #connected = 0;
+  readonly #nextId: () => string;
   /** Where we listen: asked of the kernel once, and not for each connection. */
   #local: { readonly localAddress: string; readonly localPort: number } | undefined;
   #ticking: Timer | undefined;
@@ -62,7 +42,7 @@ export class SmtpServer extends SMTPServer {
     super(optionsOf(config, tls));
     this.#parts = parts;
     this.bookTaken();
-    this.#idPrefix = parts.runtime.ids.randomBytes(5).toString('hex');
+    this.#nextId = idsOf(parts.runtime.ids);
     this.#limits = limitsOf(config);
     this.server.maxConnections = parts.admission.load.connections.most + spareSockets;
     // Without a listener the first reset connection would end the process.
@@ -112,11 +92,6 @@ export class SmtpServer extends SMTPServer {
     this.connections.add(connection);
     connection.on('error', (error: Error) => this._onError(error));
     connection.init();
-  }
-
-  /** Ids need to differ, and no more: the library's own cost a look into the kernel's entropy each. */
-  #nextId(): string {
-    return `${this.#idPrefix}${(this.#connected++).toString(36).padStart(6, '0')}`;
   }
 
   /** Says 421 and is done with the socket, without the cost of a session: this is what a flood gets. */
