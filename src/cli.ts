@@ -5,12 +5,13 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { type Config, describeConfig, makeConfig } from './config.ts';
 import { ConfigError, exitCode, InUseError, messageOf, UsageError } from './errors.ts';
-import { openViews, runAll, runStage, setClientPassword, stages, verifySpool } from './main.ts';
+import { openViews, runAll, runStage, stages, verifySpool } from './main.ts';
 import { sequenceOf } from './model/ticket.ts';
-import { readPassword } from './operate/ask-password.ts';
 import { listRequests } from './operate/list.ts';
 import { collectStatus, formatStatus, humanAge, humanBytes } from './operate/status.ts';
+import { passwdVerb } from './passwd.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
+import { registrarsVerb } from './registrars-verb.ts';
 
 const usage = `seawall: keeps registration requests in the order in which they came
 
@@ -31,6 +32,10 @@ usage: seawall VERB [options]
   verify                 read the whole spool and prove it: framing, digests, chain, sequence, journals
   passwd NAME            sets the password of a SOAP client in the file soap.clients; asks, or reads standard input
       --roles R,R                          consumer, reader, operator (a new client: consumer)
+  passwd --registrar ID  sets a registrar's password in the book         [--user USER]
+  registrars             the registrar book                              [--json]
+  registrars check       whether the book will do (exit code 78: it will not)
+  registrars reload      checks it, then has the running daemon read it again
   config                 every configuration key with its default, as TOML
   help, --version
 
@@ -51,6 +56,8 @@ const options = {
   since: { type: 'string' },
   until: { type: 'string' },
   roles: { type: 'string' },
+  registrar: { type: 'string' },
+  user: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const satisfies ParseArgsConfig['options'];
@@ -72,7 +79,8 @@ const taken: Readonly<Record<string, readonly (keyof Options)[]>> = {
   list: ['json', 'from', 'to', 'limit', 'last', 'sender', 'state', 'since', 'until'],
   cat: ['headers', 'envelope'],
   verify: [],
-  passwd: ['roles'],
+  passwd: ['roles', 'registrar', 'user'],
+  registrars: ['json'],
   config: [],
   help: [],
 };
@@ -96,6 +104,11 @@ async function version(): Promise<string> {
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+function printAll(lines: readonly string[]): number {
+  for (const line of lines) print(line);
+  return exitCode.ok;
 }
 
 function sequenceFrom(text: string, what: string): number {
@@ -235,16 +248,6 @@ async function verify(config: Config): Promise<number> {
   return report.problems.length === 0 ? exitCode.ok : exitCode.failed;
 }
 
-async function passwd(config: Config, values: Options, name: string | undefined): Promise<number> {
-  if (name === undefined) throw new UsageError('passwd wants the name of a client.');
-  const password = await readPassword(`Password for ${name}: `);
-  if (password.length < 8)
-    throw new UsageError(`a password has at least 8 characters, this one has ${password.length}.`);
-  const file = await setClientPassword(config, name, values.roles, password);
-  print(`The password of ${name} is set in ${file}; a running daemon takes it over by itself.`);
-  return exitCode.ok;
-}
-
 async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseCommandLine(args);
   const [verb = 'help', argument, ...rest] = positionals;
@@ -254,7 +257,7 @@ async function run(args: string[]): Promise<number> {
   if (!allowed) throw new UsageError(`There is no verb ${JSON.stringify(verb)}. See seawall --help.`);
   const unknown = Object.keys(values).find((name) => name !== 'config' && !allowed.some((each) => each === name));
   if (unknown !== undefined) throw new UsageError(`${verb} does not take --${unknown}. See seawall --help.`);
-  const most = verb === 'serve' || verb === 'cat' || verb === 'passwd' ? 1 : 0;
+  const most = ['serve', 'cat', 'passwd', 'registrars'].includes(verb) ? 1 : 0;
   if (rest.length > 0 || (most === 0 && argument !== undefined))
     throw new UsageError(`${verb} got more words than it takes. See seawall --help.`);
   if (verb === 'config') return (print(describeConfig()), exitCode.ok);
@@ -263,7 +266,8 @@ async function run(args: string[]): Promise<number> {
   if (verb === 'status') return status(config, values);
   if (verb === 'list') return list(config, values);
   if (verb === 'cat') return cat(config, values, argument);
-  if (verb === 'passwd') return passwd(config, values, argument);
+  if (verb === 'passwd') return printAll(await passwdVerb(config, values, argument));
+  if (verb === 'registrars') return printAll(await registrarsVerb(config, argument, values.json === true));
   return verify(config);
 }
 

@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from './config.ts';
 import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './errors.ts';
 import { type Logger, makeLogger } from './logger.ts';
-import { hashPassword } from './model/passwords.ts';
 import type { AckView, Holder, RegistryView, Views } from './operate/views.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
 import type { JournalState, OpenJournal } from './ports/journal.ts';
@@ -74,34 +73,6 @@ async function replayAcks(spool: string): Promise<AckView> {
 async function replayLeases(spool: string): Promise<RegistryView> {
   const { LeaseState } = await import('./deliver/lease-state.ts');
   return replay(spool, 'deliver', new LeaseState());
-}
-
-/**
- * Writes a client's password, hashed, into the clients file of the SOAP endpoint.
- * @returns the file
- * @throws ConfigError when there is no such file, or it cannot be used
- */
-export async function setClientPassword(
-  config: Config,
-  name: string,
-  roles: string | undefined,
-  password: string,
-): Promise<string> {
-  const path = config.soap.clients;
-  if (path === '')
-    throw new ConfigError('soap.clients (SEAWALL_SOAP_CLIENTS) names no file: say where the clients are kept.');
-  const { withPassword } = await import('./deliver/clients.ts');
-  const hash = await hashPassword(password, runtime.ids.randomBytes(16));
-  const before = await runtime.disk.readFile(path).catch((error: unknown) => {
-    if (errorCode(error) !== 'ENOENT') throw error;
-    return Buffer.alloc(0);
-  });
-  const file = await runtime.disk.open(`${path}.new`, 'replace');
-  await file.write(Buffer.from(withPassword(path, before.toString('utf8'), { name, roles, hash })), 0);
-  await file.sync();
-  await file.close();
-  await runtime.disk.rename(`${path}.new`, path);
-  return path;
 }
 
 /** What operators look at, read from the spool now: works while the daemon runs and when it does not. */
@@ -282,7 +253,10 @@ export async function runAll(
       status: async () => collectStatus(await openViews(config), runtime.clock.now()),
       log,
     });
-    process.on('SIGHUP', () => supervisor.signal('SIGHUP'));
+    process.on('SIGHUP', () => {
+      log.info('SIGHUP: every stage reads again what may change');
+      supervisor.signal('SIGHUP');
+    });
     void askedToStop().then((why) => {
       log.info({ why }, 'stopping');
       return supervisor.stop();

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { ConfigError } from '../src/errors.ts';
 import { silent } from '../src/logger.ts';
 import { hashPassword } from '../src/model/passwords.ts';
+import { withRegistrarPassword } from '../src/passwd.ts';
 import { openRegistrarBook, parseRegistrarBook } from '../src/registrar-book.ts';
 
 const hash = await hashPassword('correct horse', Buffer.alloc(16, 7));
@@ -89,4 +92,33 @@ test('a changed book is taken over as a whole, or not at all', async () => {
   assert.equal(inForce.book?.registrars.length, 3);
   assert.notEqual(inForce.book?.digest, before?.digest);
   assert.equal((await openRegistrarBook('', disk, silent)).book, undefined);
+});
+
+test('a password is set in the text of a book, and nothing else changes', () => {
+  const book = `# our book\n\n[[registrar]] # first\nid = 'a'\nname = "A" # [not a table]\nnetworks = [\n  "192.0.2.1",\n]\n\n[[registrar]]\nname = "B"\nid = "b"\nuser = "bea"   # her\n`;
+  const changed = withRegistrarPassword('book.toml', book, { id: 'b', user: undefined, hash });
+  assert.equal(changed, book.replace('id = "b"\n', `id = "b"\npassword = "${hash}"\n`));
+  // The second time its line is replaced, and a user is set.
+  const other = hash.replace('Bw', 'Cw');
+  const again = withRegistrarPassword('book.toml', changed, { id: 'b', user: 'bert', hash: other });
+  assert.equal(again, changed.replace(hash, other).replace('user = "bea"   # her', 'user = "bert"'));
+  assert.equal(parseRegistrarBook('book.toml', again).byUser('bert')?.id, 'b');
+  const crlf = withRegistrarPassword('book.toml', book.replaceAll('\n', '\r\n'), { id: 'a', user: undefined, hash });
+  assert.match(crlf, /id = 'a'\r\npassword = "scrypt[^"]+"\r\nname/);
+  assert.throws(
+    () => withRegistrarPassword('book.toml', book, { id: 'c', user: undefined, hash }),
+    /book\.toml has no registrar "c"/,
+  );
+  const odd = 'registrar = [{ id = "a", name = "A" }]\n';
+  assert.throws(
+    () => withRegistrarPassword('book.toml', odd, { id: 'a', user: undefined, hash }),
+    /cannot be changed safely\. Put this line into the table of "a":\npassword = "scrypt/,
+  );
+});
+
+test('the book in the README is one', async () => {
+  const readme = await readFile(join(import.meta.dirname, '../README.md'), 'utf8');
+  const [, sample = ''] = /```toml\n(\[\[registrar\]\][^]*?)```/.exec(readme) ?? [];
+  const book = parseRegistrarBook('README.md', sample);
+  assert.ok(book.registrars.length >= 2 && book.hasLogins && book.hasCertificates);
 });

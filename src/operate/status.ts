@@ -1,7 +1,7 @@
 // The state of a spool at a glance: takes the views, gives a report, and words for it. Works whether or not a daemon runs.
 
 import { ticketOf } from '../model/ticket.ts';
-import type { Holder, IntakeView, Views } from './views.ts';
+import type { Holder, IntakeView, RegistrarsView, Views } from './views.ts';
 
 /** What `seawall status --json` prints. Times are UTC, ages in seconds. */
 export interface StatusReport {
@@ -94,11 +94,20 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
 const full = ({ used, most }: IntakeView['line']): IntakeView['line'] => ({ used, most });
 
 function intakeNow(
-  { at, rung, why, connections, memory, line, counts }: IntakeView,
+  { at, rung, why, connections, memory, line, counts, registrars }: IntakeView,
   now: number,
 ): NonNullable<StatusReport['intake']> {
   const saidSecondsAgo = Math.max(0, Math.round((now - at) / 1000));
-  return { rung, why, connections: full(connections), memory: full(memory), line: full(line), counts, saidSecondsAgo };
+  return {
+    rung,
+    why,
+    connections: full(connections),
+    memory: full(memory),
+    line: full(line),
+    counts,
+    ...(registrars && { registrars }),
+    saidSecondsAgo,
+  };
 }
 
 /** An intake that has said nothing for longer stands still: it speaks every ten seconds, or as soon as anything changes. */
@@ -114,6 +123,15 @@ function formatIntake(intake: StatusReport['intake']): string {
     `${line.used} wait for the disk, ${humanBytes(memory.used)} in memory; ` +
     `${counts.repeated} copies told their first ticket, ${counts.deferred} sent away for now, ${counts.refused} for good` +
     (saidSecondsAgo > silentSeconds ? `; HAS SAID NOTHING FOR ${humanAge(saidSecondsAgo)}` : '')
+  );
+}
+
+function formatRegistrars({ book, size, strangers, byId }: RegistrarsView): string {
+  const here = Object.values(byId).filter(({ connections }) => connections > 0);
+  const waiting = here.reduce((sum, each) => sum + each.waiting, strangers.waiting);
+  return (
+    `${size} in the book (digest ${book.slice(0, 16)}…), ${here.length} connected, ${waiting} messages wait their turn; ` +
+    `strangers: ${strangers.connections} connected, ${strangers.refused} times refused`
   );
 }
 
@@ -151,6 +169,7 @@ export function formatStatus(report: StatusReport): string {
     `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
     `Stages           ${stageLine || 'none has ever run here'}`,
     `Intake           ${formatIntake(report.intake)}`,
+    ...(report.intake?.registrars ? [`Registrars       ${formatRegistrars(report.intake.registrars)}`] : []),
     `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
     `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,

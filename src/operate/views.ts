@@ -39,6 +39,24 @@ interface Gauge {
   readonly most: number;
 }
 
+/** What one registrar, or all strangers together, have in the intake now and have had. */
+interface PartyView {
+  readonly connections: number;
+  readonly inProgress: number;
+  readonly waiting: number;
+  readonly kept: number;
+  readonly refused: number;
+}
+
+/** The registrar book in force, and who has come. */
+export interface RegistrarsView {
+  /** SHA-256 of the book. */
+  readonly book: string;
+  readonly size: number;
+  readonly strangers: PartyView;
+  readonly byId: Readonly<Record<string, PartyView>>;
+}
+
 /** What the intake said last, if it is alive. */
 export interface IntakeView {
   /** Milliseconds since 1970 UTC. */
@@ -55,6 +73,7 @@ export interface IntakeView {
     readonly deferred: number;
     readonly refused: number;
   };
+  readonly registrars?: RegistrarsView;
 }
 
 /** Everything there is to look at in one spool, as it stands now. */
