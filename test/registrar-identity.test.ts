@@ -1,17 +1,21 @@
 // Who is asking: the registrar book at work in the real intake, with real clients.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { seawall, startDaemon } from '../loadtest/daemon.ts';
 import { hashPassword } from '../src/model/passwords.ts';
 import type { StoredRequest } from '../src/model/request.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { openReader } from '../src/spool/mailbox-reader.ts';
 import { tlsSettings } from './support/certificate.ts';
 import { intakeOn, type RunningIntake } from './support/intake.ts';
-import { temporaryFolder } from './support/spool.ts';
+import { SmtpClient } from './support/smtp-client.ts';
+import { atEnd, temporaryFolder } from './support/spool.ts';
 import { has, run } from './support/tools.ts';
 
 const password = 'correct horse';
@@ -217,4 +221,37 @@ test('a changed book holds for the connections there are; one that will not do c
   await intake.reload();
   assert.match(await client.say('MAIL FROM:<ops@registres.example>'), /^550 5\.7\.1/);
   assert.match(await client.send(`${message}3\r\n`, 'ops@sender.example'), /^250/);
+});
+
+test('the verbs: a password is set, the book is shown and reloaded, and one that will not do changes nothing', async (t) => {
+  const file = join(await temporaryFolder(t), 'registrars.toml');
+  await writeFile(file, near);
+  const daemon = await startDaemon('intake', { SEAWALL_REGISTRARS_FILE: file });
+  atEnd(t, () => daemon.stop());
+  await writeFile(file, '# ours\n[[registrar]]\nid = "anna"\nname = "Anna Ltd"\n');
+  const verb = async (input: string, ...args: string[]): Promise<{ code: number; out: string }> => {
+    const [program, all] = seawall(...args);
+    const child = spawn(program, all, { env: daemon.environment });
+    child.stdin.end(input);
+    let out = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    const [code] = (await once(child, 'close')) as [number];
+    return { code, out };
+  };
+  assert.equal((await verb('', 'registrars', 'check')).code, 78);
+  const other = await verb('', 'registrars', 'reload');
+  assert.deepEqual([other.code, other.out.includes('could never be known')], [78, true]);
+  assert.equal((await verb(`${password}\n`, 'passwd', '--registrar', 'anna')).code, 0);
+  const list = await verb('', 'registrars');
+  assert.match(list.out, /^anna .*Anna Ltd: login anna$/m);
+  assert.doesNotMatch(list.out, /scrypt/);
+  const client = new SmtpClient(daemon.smtpPort);
+  await client.hello();
+  assert.match(await client.say('MAIL FROM:<a@b.example>'), /^550/);
+  const reloaded = await verb('', 'registrars', 'reload');
+  assert.deepEqual([reloaded.code, reloaded.out.startsWith('1 registrars in force')], [0, true], reloaded.out);
+  await client.say('EHLO client.example');
+  assert.match(await client.say(plain('anna', password)), /^235/);
+  assert.match(await client.say('MAIL FROM:<a@b.example>'), /^250/);
+  client.end();
 });

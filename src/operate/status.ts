@@ -131,7 +131,7 @@ function formatRegistrars({ book, size, strangers, byId }: RegistrarsView): stri
   const waiting = here.reduce((sum, each) => sum + each.waiting, strangers.waiting);
   return (
     `${size} in the book (digest ${book.slice(0, 16)}…), ${here.length} connected, ${waiting} messages wait their turn; ` +
-    `strangers: ${strangers.connections} connected, ${strangers.refused} times refused`
+    `strangers: ${strangers.connections} connected, ${strangers.refused} refusals`
   );
 }
 
