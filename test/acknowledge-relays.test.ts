@@ -66,6 +66,18 @@ test('every sample is acknowledged from the null sender, except the automatic on
   assert.doesNotMatch(everything, /not-for-logs/);
 });
 
+test('whom the registrar book did not know is never answered by mail', async (t) => {
+  const here = await around(t);
+  const sink = await sinkFor(t);
+  const { client } = request('');
+  here.log.add(request('Subject: a\r\n\r\n2a..: a.example\r\n', { client: { ...client, unverified: true } }));
+  here.log.add(request('Subject: b\r\n\r\n2a..: b.example\r\n'));
+  stopAfter(t, here, await here.start({ relays: [sink.url] }));
+  await here.turnUntil(() => here.replay().settledThrough === 2);
+  assert.deepEqual([sink.taken.length, here.replay().counts], [1, { sent: 1, skipped: 1, failed: 0 }]);
+  assert.equal(here.linesOf('not acknowledged by mail')[0]?.['reason'], 'unverified');
+});
+
 test('a mail put off with 4xx comes again on its own schedule, and holds up nobody', async (t) => {
   const here = await around(t);
   const sink = await sinkFor(t);
