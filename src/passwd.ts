@@ -84,8 +84,8 @@ export function withRegistrarPassword(file: string, text: string, { id, user, ha
     const old = lines.findIndex((each, i) => i > first && i < end && new RegExp(`^\\s*${key}\\s*=`).test(each));
     if (old !== -1) lines[old] = line;
     else {
-      const id = lines.findIndex((each, i) => i > first && i < end && /^\s*id\s*=/.test(each));
-      lines.splice((id === -1 ? first : id) + 1, 0, line);
+      const below = lines.findIndex((each, i) => i > first && i < end && /^\s*id\s*=/.test(each));
+      lines.splice((below === -1 ? first : below) + 1, 0, line);
       end++;
     }
   };

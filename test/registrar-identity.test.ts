@@ -84,12 +84,9 @@ test('a client certificate is the strongest evidence', async (t) => {
   const { fingerprint256 } = new X509Certificate(await readFile(cert));
   const certified = `[[registrar]]\nid = "certified"\nname = "C"\ncertificates = ["${fingerprint256}"]\n`;
   const intake = await guarded(t, `${certified}\n${sender}\n${login}`, server);
+  const common = ['--server', `127.0.0.1:${intake.port}`, '--tls', '--to', 'domain@registry.example'];
   const swaks = (...args: string[]): Promise<unknown> =>
-    run('swaks', [
-      '--server',
-      `127.0.0.1:${intake.port}`,
-      ...['--from', 'ops@sender.example', '--to', 'domain@registry.example', '--tls', ...args],
-    ]);
+    run('swaks', [...common, '--from', 'ops@sender.example', ...args]);
   await swaks('--tls-cert', cert, '--tls-key', client['SEAWALL_SMTP_TLS_KEY']!);
   await swaks('--auth', 'LOGIN', '--auth-user', 'anna', '--auth-password', password);
   await swaks('--body', 'no evidence but the envelope');

@@ -51,11 +51,14 @@ export class Party {
   arrive(): Refusal | undefined {
     const { connections } = this.#limits;
     if (this.#connections >= connections) {
-      const whose = this.id === '' ? 'of senders we do not know (yet)' : `of registrar ${this.id}`;
-      return new Refusal(421, `4.7.0 Too many connections ${whose} (${connections}), try again later`);
+      return new Refusal(421, `4.7.0 Too many connections of ${this.#whose} (${connections}), try again later`);
     }
     this.#connections++;
     return undefined;
+  }
+
+  get #whose(): string {
+    return this.id === '' ? 'senders we do not know (yet)' : `registrar ${this.id}`;
   }
 
   leave(): void {
@@ -67,7 +70,7 @@ export class Party {
     return {
       reserve: (bytes) => {
         if (this.#bytes + bytes > this.#limits.bytes)
-          return new Refusal(452, `4.3.1 Too many bytes of registrar ${this.id} in progress, try again later`);
+          return new Refusal(452, `4.3.1 Too many bytes of ${this.#whose} in progress, try again later`);
         const refusal = house.reserve(bytes);
         if (!refusal) this.#bytes += bytes;
         return refusal;
