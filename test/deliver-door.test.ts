@@ -8,7 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { parseClients } from '../src/deliver/clients.ts';
 import { hashPassword, isPassword } from '../src/model/passwords.ts';
-import { AddressList } from '../src/deliver/peer.ts';
+import { AddressList } from '../src/model/addresses.ts';
 import { Throttle } from '../src/ports/throttle.ts';
 import { call, envelope, openStage, operation, post, valueOf } from './support/deliver.ts';
 import { runtimeWith, settle, TurnedClock } from './support/memory.ts';

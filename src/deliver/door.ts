@@ -6,13 +6,14 @@ import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
+import { AddressList } from '../model/addresses.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import { type Client, type Role, roles } from './clients.ts';
 import { type OperationName, operationOf } from './contract.ts';
 import { QueueError } from './fault.ts';
 import { PasswordCheck } from '../ports/password-check.ts';
 import { Throttle } from '../ports/throttle.ts';
-import { AddressList, type Peer, peerOf } from './peer.ts';
+import { type Peer, peerOf } from './peer.ts';
 
 /** A name and a password, from wherever they came. */
 export interface Credentials {

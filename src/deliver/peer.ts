@@ -2,8 +2,9 @@
 // trusted. Takes a request, gives address, scheme and host; never fails. Owns the lists of addresses.
 
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { AddressList } from '../model/addresses.ts';
 
 export interface Peer {
   /** IP address of the client; of the nearest untrusted machine, when proxies are in between. */
@@ -17,26 +18,6 @@ export interface Peer {
 
 /** A Host header that may go into a URL (RFC 3986 section 3.2.2). */
 const hostForm = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/;
-
-/** Addresses and networks (`192.0.2.0/24`). */
-export class AddressList {
-  readonly #list = new BlockList();
-  readonly empty: boolean;
-
-  constructor(entries: readonly string[]) {
-    this.empty = entries.length === 0;
-    for (const entry of entries) {
-      const [address = '', bits] = entry.split('/');
-      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-      this.#list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
-    }
-  }
-
-  has(address: string): boolean {
-    const family = isIP(address);
-    return family !== 0 && this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4');
-  }
-}
 
 const loopback = new AddressList(['127.0.0.0/8', '::1']);
 

@@ -1,7 +1,8 @@
 // How many connections each client has. Takes addresses as they come and go, says whether one more is too many. Owns the
 // counts, which are bounded: by the connections there are, and by a ceiling on the addresses seen within a minute.
 
-import { BlockList, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
+import { AddressList } from '../model/addresses.ts';
 import type { Clock } from '../ports/runtime.ts';
 
 /** What one client may have. */
@@ -34,7 +35,7 @@ export function clientOf(address: string): string {
 export class Clients {
   readonly #limits: ClientLimits;
   readonly #clock: Clock;
-  readonly #unlimited = new BlockList();
+  readonly #unlimited: AddressList;
   readonly #connected = new Map<string, number>();
   #thisMinute = new Map<string, number>();
   #minuteBegan = 0;
@@ -43,12 +44,7 @@ export class Clients {
   constructor(limits: ClientLimits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
-    for (const each of limits.unlimited) {
-      const [address = '', prefix] = each.split('/');
-      const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-      if (prefix === undefined) this.#unlimited.addAddress(address, family);
-      else this.#unlimited.addSubnet(address, Number(prefix), family);
-    }
+    this.#unlimited = new AddressList(limits.unlimited);
   }
 
   /** Counts a connection. @returns why it is one too many, and then it is not counted */
@@ -59,7 +55,7 @@ export class Clients {
     const many = now >= connections;
     const often = !many && connectionsPerMinute > 0 && this.#another(client) > connectionsPerMinute;
     // Looked up last: a look at the list costs more than all the rest.
-    if ((many || often) && !this.#unlimited.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) {
+    if ((many || often) && !this.#unlimited.has(address)) {
       const limit = many ? `${connections} at once` : `${connectionsPerMinute} a minute`;
       return `Too many connections from your address (${limit})`;
     }
