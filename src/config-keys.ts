@@ -96,6 +96,12 @@ export const keys = {
       '127.0.0.0/8',
       '::1',
     ]),
+    trusted_fronts: list('mail servers in front whose XCLIENT and XFORWARD are taken', network, 'a list of networks'),
+    proxy_from: list(
+      'proxies whose connections must begin with a PROXY header (version 1 or 2)',
+      network,
+      'a list of networks',
+    ),
     session_messages: number(100_000, 1, 1_000_000_000, 'the most messages on one connection; then 421'),
     session_commands: number(100, 10, 1_000_000, 'the most commands without a message kept in between; then 421'),
     session_errors: number(20, 1, 1_000_000, 'the most 5xx answers without a message kept in between; then 421'),
@@ -107,7 +113,7 @@ export const keys = {
     ),
     auth_without_tls: flag(false, 'take passwords of the registrar book without TLS too; this machine always may'),
     buffered_bytes: number(268_435_456, 1_048_576, 17_179_869_184, 'the most message bytes in memory; more get 452'),
-    hello_seconds: number(30, 1, 3_600, 'the longest from the greeting to HELO; under load 10'),
+    hello_seconds: number(30, 1, 3_600, 'the longest for a PROXY header, and from the greeting to HELO; under load 10'),
     idle_seconds: number(60, 1, 3_600, 'the longest between complete commands; under load 10'),
     duplicate_seconds: number(
       day,

@@ -98,6 +98,14 @@ export class Admission {
     return undefined;
   }
 
+  /** A connection is another client's from now on. Without a refusal it is that one's address that `disconnect` must name. */
+  move(from: string, to: string): Refusal | undefined {
+    const tooMany = this.#clients.arrive(to);
+    if (tooMany !== undefined) return new Refusal(421, `4.7.0 ${tooMany}, try again later`);
+    this.#clients.leave(from);
+    return undefined;
+  }
+
   disconnect(address: string, byAddress = true): void {
     this.#connections--;
     if (byAddress) this.#clients.leave(address);

@@ -4,16 +4,11 @@
 
 import type { Socket } from 'node:net';
 import type { Refusal } from './admission.ts';
-import type { IncomingMessage } from './incoming-message.ts';
 import { DataSink, passOn } from './data-sink.ts';
+import { type Caller, FrontedConnection, type Fronts } from './fronted-connection.ts';
+import type { IncomingMessage } from './incoming-message.ts';
 import type { Seat } from './seat.ts';
-import {
-  SMTPConnection,
-  type SMTPConnectionOptions,
-  type SMTPServer,
-  type SMTPServerDataStream,
-  type SMTPStream,
-} from './smtp-library.ts';
+import type { SMTPConnectionOptions, SMTPServer, SMTPServerDataStream, SMTPStream } from './smtp-library.ts';
 
 /** What a connection may use up. */
 export interface ConnectionLimits {
@@ -42,7 +37,7 @@ function begins(command: Buffer, letters: string): boolean {
   return ((command[0] ?? 0) | 0x20) === letters.charCodeAt(0) && ((command[1] ?? 0) | 0x20) === letters.charCodeAt(1);
 }
 
-export class Connection extends SMTPConnection {
+export class Connection extends FrontedConnection {
   readonly #limits: ConnectionLimits;
   readonly #greet: (then: () => void) => void;
   readonly #gone: () => void;
@@ -63,11 +58,13 @@ export class Connection extends SMTPConnection {
     server: SMTPServer,
     socket: Socket,
     options: SMTPConnectionOptions | undefined,
+    caller: Caller,
+    fronts: Fronts,
     limits: ConnectionLimits,
     greet: (then: () => void) => void,
     gone: () => void,
   ) {
-    super(server, socket, options);
+    super(server, socket, options, caller, fronts);
     this.#limits = limits;
     this.#greet = greet;
     this.#gone = gone;
@@ -113,9 +110,20 @@ export class Connection extends SMTPConnection {
     this.#failed = false;
     if (begins(command, 'ma')) this.#recipients = 0;
     if (!begins(command, 'rc') || ++this.#recipients > this.#limits.recipients) this.#commands++;
-    if (this.#errors >= this.#limits.errors) this.send(421, '4.7.0 Too many errors');
-    else if (this.#commands > this.#limits.commands) this.send(421, '4.7.0 Too many commands without a message');
+    const { isFront } = this;
+    // A proxy that we do not know: whatever the client says next would be answered one reply late.
+    if (begins(command, 'pr') && /^PROXY /i.test(command.toString('latin1', 0, 6))) {
+      this.send(421, '4.7.0 PROXY is not taken from you (smtp.proxy_from)');
+    } else if (!isFront && this.#errors >= this.#limits.errors) this.send(421, '4.7.0 Too many errors');
+    else if (!isFront && this.#commands > this.#limits.commands)
+      this.send(421, '4.7.0 Too many commands without a message');
     else super._onCommand(command, callback);
+  }
+
+  protected override handedOver(): void {
+    super.handedOver();
+    this.refill();
+    this.messages = 0;
   }
 
   /**

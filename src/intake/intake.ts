@@ -50,7 +50,8 @@ function makeAdmission({ smtp, spool }: Config, runtime: Runtime, connections: n
     client: {
       connections: smtp.client_connections,
       connectionsPerMinute: smtp.client_connections_per_minute,
-      unlimited: smtp.unlimited_clients,
+      // A front is not a client: its clients are counted.
+      unlimited: [...smtp.unlimited_clients, ...smtp.trusted_fronts, ...smtp.proxy_from],
     },
     bufferedBytes: smtp.buffered_bytes,
     waiting: spool.waiting_count,

@@ -1,4 +1,4 @@
-// A request as the log is asked to keep it: takes the session in which it came and its bytes. Pure but for its id and time.
+// A request as the log is asked to keep it: takes its envelope, its client and its bytes. Pure but for its id and time.
 
 import type { NewRequest } from '../model/request.ts';
 import type { Runtime } from '../ports/runtime.ts';
@@ -7,17 +7,18 @@ import type { SMTPServerSession } from './smtp-library.ts';
 
 /**
  * To be called when the final dot has been read.
+ * @param client whose message it is, as the connection has it
  * @param known who the registrar book says it is
  * @param hasBook whether there is a book: who is not known then is unverified
  */
 export function requestOf(
-  session: SMTPServerSession,
+  { mailFrom, rcptTo }: SMTPServerSession['envelope'],
+  client: NewRequest['client'],
   message: Buffer,
   { ids, clock }: Pick<Runtime, 'ids' | 'clock'>,
   known: Known | undefined,
   hasBook: boolean,
 ): NewRequest {
-  const { mailFrom, rcptTo } = session.envelope;
   return {
     id: ids.uuid(),
     receivedAt: clock.now(),
@@ -26,11 +27,7 @@ export function requestOf(
       to: rcptTo.map((each) => each.address),
     },
     client: {
-      address: session.remoteAddress,
-      port: session.remotePort,
-      helo: session.hostNameAppearsAs,
-      protocol: session.transmissionType,
-      session: session.id,
+      ...client,
       ...(known && { registrar: { id: known.registrar.id, by: known.by } }),
       ...(hasBook && !known && { unverified: true as const }),
     },

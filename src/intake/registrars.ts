@@ -38,6 +38,8 @@ export class Registrars {
   readonly #parts: RegistrarsParts;
   readonly #parties = new Map<string, Party>();
   readonly #strangers = new Party('');
+  /** Relays that we trust, until they say whose message they bring: no crowd of strangers keeps them out. */
+  readonly #fronts = new Party('');
   readonly #refusal = new Refusal(550, notKnown);
   readonly #refusalLogin = new Refusal(550, `${notKnown}, or log in with AUTH`);
   readonly #refusalTls = new Refusal(550, `${notKnown}, or use STARTTLS with your certificate or AUTH`);
@@ -82,14 +84,15 @@ export class Registrars {
       this.#parties.set(registrar.id, party);
     }
     this.#strangers.bind({}, { ...this.#defaults, connections: registrars.stranger_connections }, own(1));
+    this.#fronts.bind({}, { ...this.#defaults, connections: Infinity }, own(1));
     for (const [id, party] of this.#parties) if (!book.byId(id) && party.gone) this.#parties.delete(id);
     this.places.serve();
   }
 
-  /** A connection comes. Without a refusal it is counted, until the seat's `leave`. */
-  arrive(address: string): Seat | Refusal {
+  /** A connection comes, from a front that is trusted or not. Without a refusal it is counted, until the seat's `leave`. */
+  arrive(address: string, isFront = false): Seat | Refusal {
     const registrar = this.#book.byAddress(address);
-    const party = this.partyOf(registrar);
+    const party = isFront ? this.#fronts : this.partyOf(registrar);
     const known = registrar && { registrar, by: 'network' as const };
     return party.arrive() ?? new Seat(this, address, known, party);
   }
@@ -100,7 +103,7 @@ export class Registrars {
 
   /** Who has gone from the book is forgotten with its last connection. */
   left(party: Party): void {
-    if (party !== this.#strangers && party.gone && !this.#book.byId(party.id)) this.#parties.delete(party.id);
+    if (party.id !== '' && party.gone && !this.#book.byId(party.id)) this.#parties.delete(party.id);
   }
 
   /** Passwords travel under TLS, or within this machine. */

@@ -17,8 +17,8 @@ export interface Known {
 
 export class Seat {
   readonly #desk: Registrars;
-  /** The address that the connection came from. */
-  readonly origin: string;
+  /** The address that the connection came from, or of whom a front has handed it to. */
+  #origin: string;
   #party: Party;
   #certificate: string | undefined;
   #login: Registrar['login'];
@@ -32,7 +32,7 @@ export class Seat {
 
   constructor(desk: Registrars, origin: string, known: Known | undefined, party: Party) {
     this.#desk = desk;
-    this.origin = origin;
+    this.#origin = origin;
     this.known = known;
     this.#party = party;
     this.limitedByAddress = known === undefined;
@@ -42,7 +42,15 @@ export class Seat {
   secured(certificate: string | undefined): Refusal | undefined {
     this.#certificate = certificate;
     this.#login = undefined;
-    return this.#settle(this.origin, '');
+    return this.#settle(this.#origin, '');
+  }
+
+  /** A front has handed the connection to another client: what the front has shown is forgotten. */
+  handedOver(address: string): Refusal | undefined {
+    this.#certificate = undefined;
+    this.#login = undefined;
+    this.#origin = address;
+    return this.#settle(address, '');
   }
 
   /** AUTH has come. @param address where it comes from */
@@ -50,7 +58,7 @@ export class Seat {
     const registrar = await this.#desk.logins.check(user, password, address);
     if (registrar instanceof Refusal) return registrar;
     this.#login = registrar.login;
-    return this.#settle(this.origin, '');
+    return this.#settle(this.#origin, '');
   }
 
   /**
@@ -68,7 +76,7 @@ export class Seat {
 
   /** Whether AUTH may be used on this connection as it is now. */
   offersLogin(secure: boolean): boolean {
-    return this.#desk.offersLogin(secure, this.origin);
+    return this.#desk.offersLogin(secure, this.#origin);
   }
 
   #settle(address: string, sender: string): Refusal | undefined {
@@ -77,7 +85,7 @@ export class Seat {
     if (this.#left) return undefined;
     if (known && this.limitedByAddress) {
       this.limitedByAddress = false;
-      this.#desk.recognise(this.origin);
+      this.#desk.recognise(this.#origin);
     }
     const party = this.#desk.partyOf(known?.registrar);
     if (party === this.#party) return undefined;

@@ -3,18 +3,22 @@
 // client's trouble ends in a reply or a closed socket, never here.
 
 import type { AddressInfo, Socket } from 'node:net';
+import { AddressList, plainAddress } from '../model/addresses.ts';
+import type { NewRequest } from '../model/request.ts';
 import { ticketOf } from '../model/ticket.ts';
 import { listenAt } from '../ports/listen.ts';
 import { deferred, type Timer } from '../ports/runtime.ts';
 import { Refusal } from './admission.ts';
 import { Connection, type ConnectionLimits } from './connection.ts';
-import { IncomingMessage } from './incoming-message.ts';
 import type { DataSink } from './data-sink.ts';
+import type { Caller, FrontedConnection, Fronts } from './fronted-connection.ts';
+import { IncomingMessage } from './incoming-message.ts';
 import type { IntakeCounts } from './intake-state.ts';
 import type { Seat } from './seat.ts';
 import { idsOf, limitsOf, optionsOf, type SmtpParts } from './smtp-options.ts';
 import { requestOf } from './new-request.ts';
 import { mailParameters, unknownParameter } from './parameters.ts';
+import { Proxies } from './proxies.ts';
 import {
   type SMTPConnectionOptions,
   SMTPServer,
@@ -27,10 +31,22 @@ const tickMs = 1_000;
 /** Sockets beyond the connections that are let in: those that are being told 421, and what is closing. */
 const spareSockets = 256;
 
+/** A client in a line of the log. */
+function spoken({ session, address, via, registrar }: NewRequest['client']): Record<string, string> {
+  return {
+    session,
+    ...(registrar && { registrar: registrar.id }),
+    client: address,
+    ...(via !== undefined && { via }),
+  };
+}
+
 export class SmtpServer extends SMTPServer {
   readonly #parts: SmtpParts;
   readonly #bySession = new WeakMap<SMTPServerSession, Connection>();
   readonly #limits: ConnectionLimits;
+  readonly #fronts: Fronts;
+  readonly #proxies: Proxies;
   readonly #counts = { kept: 0, repeated: 0, deferred: 0, refused: 0 };
   readonly #nextId: () => string;
   /** Where we listen: asked of the kernel once, and not for each connection. */
@@ -44,6 +60,12 @@ export class SmtpServer extends SMTPServer {
     this.bookTaken();
     this.#nextId = idsOf(parts.runtime.ids);
     this.#limits = limitsOf(config);
+    this.#proxies = new Proxies(config.proxy_from, config.hello_seconds, parts.runtime.clock, parts.log);
+    this.#fronts = {
+      trusted: new AddressList(config.trusted_fronts),
+      move: (connection, to) => this.#move(connection, to),
+      refused: ({ session }, at, refusal) => this.#refused(session, at, refusal),
+    };
     this.server.maxConnections = parts.admission.load.connections.most + spareSockets;
     // Without a listener the first reset connection would end the process.
     this.on('error', (error) => parts.log.debug({ err: error }, 'smtp connection error'));
@@ -61,11 +83,22 @@ export class SmtpServer extends SMTPServer {
   }
 
   override connect(socket: Socket, options?: SMTPConnectionOptions): void {
-    const { config, runtime, admission, registrars } = this.#parts;
-    const address = (options?.remoteAddress ?? socket.remoteAddress ?? '').replace(/^::ffff:|%.*$/gi, '');
+    const address = plainAddress(options?.remoteAddress ?? socket.remoteAddress ?? '');
     // Gone before we could look.
-    if (address === '') return void socket.on('error', () => undefined).destroy();
-    const seat = registrars?.arrive(address);
+    if (address === undefined) return void socket.on('error', () => undefined).destroy();
+    const caller = { address, port: options?.remotePort ?? socket.remotePort ?? 0 };
+    if (!this.#proxies.has(address)) return this.#admit(socket, options, caller);
+    void this.#proxies.callerOf(socket, caller).then((real) => {
+      if (real instanceof Refusal) this.#turnAway(socket, address, real);
+      else if (real) this.#admit(socket, options, real);
+      else socket.destroy();
+    });
+  }
+
+  #admit(socket: Socket, options: SMTPConnectionOptions | undefined, caller: Caller): void {
+    const { config, runtime, admission, registrars } = this.#parts;
+    const { address } = caller;
+    const seat = registrars?.arrive(address, this.#fronts.trusted.has(address));
     if (seat instanceof Refusal) return this.#turnAway(socket, address, seat);
     const refusal = admission.connect(address, seat?.limitedByAddress);
     if (refusal) {
@@ -75,14 +108,16 @@ export class SmtpServer extends SMTPServer {
     const connection = new Connection(
       this,
       socket,
-      { ...this.#local, ...options, id: this.#nextId(), remoteAddress: address },
+      { ...this.#local, ...options, id: this.#nextId() },
+      caller,
+      this.#fronts,
       this.#limits,
       (then) => {
         if (config.greet_pause_ms === 0) then();
         else runtime.clock.after(config.greet_pause_ms, then);
       },
       () => {
-        admission.disconnect(address, seat?.limitedByAddress);
+        admission.disconnect(connection.caller.address, seat?.limitedByAddress);
         seat?.leave();
       },
     );
@@ -92,6 +127,17 @@ export class SmtpServer extends SMTPServer {
     this.connections.add(connection);
     connection.on('error', (error: Error) => this._onError(error));
     connection.init();
+  }
+
+  /** A front hands a connection over to another client: its counts go with it, or stay as they are with the refusal. */
+  #move({ caller, session }: FrontedConnection, to: string): Refusal | undefined {
+    const { admission } = this.#parts;
+    const seat = this.#seatOf(session);
+    const counted = seat?.limitedByAddress ?? true;
+    const tooMany = counted ? admission.move(caller.address, to) : undefined;
+    const unwelcome = tooMany ?? seat?.handedOver(to);
+    if (unwelcome && !tooMany && seat?.limitedByAddress) void admission.move(to, caller.address);
+    return unwelcome;
   }
 
   /** Says 421 and is done with the socket, without the cost of a session: this is what a flood gets. */
@@ -114,7 +160,7 @@ export class SmtpServer extends SMTPServer {
     const seat = this.#seatOf(session);
     const { username, password } = auth;
     if (!seat || username === undefined || typeof password !== 'string') return super.onAuth(auth, session, callback);
-    void seat.login(username, password, session.remoteAddress).then((refusal) => {
+    void seat.login(username, password, this.#of(session).caller.address).then((refusal) => {
       if (refusal) this.#refused(session, 'auth', refusal);
       callback(refusal, refusal ? undefined : { user: username });
     });
@@ -124,21 +170,27 @@ export class SmtpServer extends SMTPServer {
     return this.#bySession.get(session)?.seat;
   }
 
+  #of(session: SMTPServerSession): Connection {
+    const connection = this.#bySession.get(session);
+    if (!connection) throw new Error('a session without its connection');
+    return connection;
+  }
+
   override onMailFrom(
     { address, args }: SMTPServerAddress,
     session: SMTPServerSession,
     callback: (error?: Error) => void,
   ): void {
     const { admission, runtime } = this.#parts;
-    const connection = this.#bySession.get(session);
-    const unwelcome = connection?.seat?.identify(session.remoteAddress, address, session.secure);
+    const connection = this.#of(session);
+    const unwelcome = connection.seat?.identify(connection.client.address, address, session.secure);
     // Cheaper than a new connection, a stranger's refusal has a budget of its own (Seat).
     if (unwelcome?.responseCode === 550) {
       this.#counts.refused++;
-      connection?.refill();
+      connection.refill();
       return callback(unwelcome);
     }
-    const answer = unwelcome ?? unknownParameter(args, mailParameters) ?? admission.mail(connection?.messages ?? 0);
+    const answer = unwelcome ?? unknownParameter(args, mailParameters) ?? admission.mail(connection.messages);
     if (answer instanceof Refusal) {
       this.#refused(session, 'mail', answer);
       callback(answer);
@@ -162,11 +214,11 @@ export class SmtpServer extends SMTPServer {
     callback: (error?: Error | null, message?: string) => void,
   ): void {
     const { config, admission } = this.#parts;
-    const connection = this.#bySession.get(session);
-    const seat = connection?.seat;
+    const connection = this.#of(session);
+    const { seat } = connection;
     const limits = { bytes: config.message_bytes, lines: config.message_lines };
     const message = new IncomingMessage(limits, seat?.memory(admission) ?? admission);
-    connection?.receive(message, (text) => this.#hangUp(session, message, new Refusal(421, text)));
+    connection.receive(message, (text) => this.#hangUp(session, message, new Refusal(421, text)));
     (stream as unknown as DataSink).taker = {
       chunk: (bytes) => {
         message.add(bytes);
@@ -174,15 +226,15 @@ export class SmtpServer extends SMTPServer {
         if (message.refusal && message.size > 2 * config.message_bytes) this.#hangUp(session, message, message.refusal);
       },
       lost: () => {
-        connection?.received();
+        connection.received();
         message.release();
         seat?.done(message.size);
       },
       end: () => {
-        connection?.received();
-        void this.#received(message, session, seat).then(
+        connection.received();
+        void this.#received(message, connection).then(
           (kept) => {
-            connection?.refill();
+            connection.refill();
             seat?.count('kept');
             seat?.done(message.size);
             callback(null, `2.0.0 Ok: queued as ${kept}`);
@@ -201,27 +253,17 @@ export class SmtpServer extends SMTPServer {
   }
 
   /** The final dot has been read: from here on the message has its time, and asks for its place. Gives the words for it. */
-  async #received(message: IncomingMessage, session: SMTPServerSession, seat: Seat | undefined): Promise<string> {
+  async #received(message: IncomingMessage, { session, client, seat }: Connection): Promise<string> {
     const { runtime, keep, log, registrars } = this.#parts;
     const bytes = message.end();
     if (bytes instanceof Refusal) throw bytes;
     try {
-      const request = requestOf(session, bytes, runtime, seat?.known, registrars !== undefined);
+      const request = requestOf(session.envelope, client, bytes, runtime, seat?.known, registrars !== undefined);
       const { sequence, repeated } = await keep(request);
       const ticket = ticketOf(sequence);
-      const { envelope, client } = request;
       this.#counts[repeated ? 'repeated' : 'kept']++;
-      const { address, registrar } = client;
       log.info(
-        {
-          ticket,
-          sequence,
-          session: session.id,
-          ...(registrar && { registrar: registrar.id }),
-          from: envelope.from,
-          client: address,
-          size: bytes.length,
-        },
+        { ticket, sequence, ...spoken(request.client), from: request.envelope.from, size: bytes.length },
         repeated ? 'kept already: a copy, which got the first ticket' : 'kept',
       );
       return repeated ? `${ticket} (already kept)` : ticket;
@@ -233,13 +275,11 @@ export class SmtpServer extends SMTPServer {
   #refused(session: SMTPServerSession, at: string, refusal: Refusal): void {
     this.#count(refusal);
     const { responseCode: code, message: reply } = refusal;
-    const known = this.#seatOf(session)?.known;
-    if (known && code >= 500) this.#seatOf(session)?.count('refused');
-    const registrar = known && { registrar: known.registrar.id };
-    this.#parts.log.info(
-      { session: session.id, ...registrar, client: session.remoteAddress, at, code, reply },
-      'refused',
-    );
+    const { client, seat } = this.#of(session);
+    const registrar = seat?.known?.registrar;
+    if (registrar && code >= 500) seat?.count('refused');
+    const who = registrar && { registrar: registrar.id };
+    this.#parts.log.info({ ...spoken(client), ...who, at, code, reply }, 'refused');
   }
 
   #count(refusal: Refusal): void {
@@ -262,10 +302,10 @@ export class SmtpServer extends SMTPServer {
   #hangUp(session: SMTPServerSession, message: IncomingMessage, refusal: Refusal): void {
     message.refuse(refusal);
     this.#refused(session, 'data', refusal);
-    const connection = this.#bySession.get(session);
-    connection?.received();
-    connection?.send(refusal.responseCode, refusal.message);
-    connection?.close();
+    const connection = this.#of(session);
+    connection.received();
+    connection.send(refusal.responseCode, refusal.message);
+    connection.close();
   }
 
   /** @returns the address it listens on, once it does */

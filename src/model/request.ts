@@ -10,8 +10,9 @@ interface Envelope {
 
 /** Who handed the request over, as the intake saw it. Written into the record as JSON: later fields are added, none change meaning. */
 interface Client {
-  /** IP address. */
+  /** IP address of the client itself, also when it came through a front that we trust. */
   readonly address: string;
+  /** 0: the front did not say. */
   readonly port: number;
   /** The name given in HELO, EHLO or LHLO. */
   readonly helo: string;
@@ -23,6 +24,10 @@ interface Client {
   readonly registrar?: { readonly id: string; readonly by: Evidence };
   /** There was a book and it did not know the sender: kept, and never acknowledged by mail. */
   readonly unverified?: true;
+  /** The name that the front found for the address. */
+  readonly name?: string;
+  /** Address of the front that handed it over; absent: the client came by itself. */
+  readonly via?: string;
 }
 
 /** A complete message (final dot read) that asks for a place in the order. */

@@ -14,7 +14,8 @@ import { atEnd, largeMailboxes } from './spool.ts';
 
 export interface RunningIntake {
   readonly port: number;
-  readonly client: (from?: string) => SmtpClient;
+  /** A new connection, from this address. */
+  readonly client: (localAddress?: string) => SmtpClient;
   /** Resolves with how the intake ends, if it cannot go on. */
   readonly failed: Promise<Error>;
   reload(): Promise<void>;
@@ -58,8 +59,8 @@ export async function intakeOn(
   atEnd(t, stop);
   await opened.promise;
   const port = stage.address?.port ?? 0;
-  const client = (from?: string): SmtpClient => {
-    const made = new SmtpClient(port, from);
+  const client = (localAddress?: string): SmtpClient => {
+    const made = new SmtpClient(port, localAddress);
     clients.push(made);
     return made;
   };

@@ -11,9 +11,9 @@ export class SmtpClient {
   readonly closed: Promise<void>;
   #over = false;
 
-  /** @param from the address to connect from, one of this machine's */
-  constructor(port: number, from = '127.0.0.1') {
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true, localAddress: from });
+  /** @param localAddress the address it comes from */
+  constructor(port: number, localAddress = '127.0.0.1') {
+    this.socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
     this.socket.setEncoding('latin1');
     this.socket.on('data', (text: string) => this.#take(text));
     this.socket.on('error', () => undefined);
