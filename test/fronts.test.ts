@@ -398,3 +398,22 @@ test('a proxy in front of a front: what the front says counts, when the proxy na
     via: front,
   });
 });
+
+test('LMTP: a reply for every recipient that was taken, also for one named twice, whatever became of the message', async (t) => {
+  const { client, spool } = await house(t, { ...fronts, SEAWALL_SMTP_LMTP: 'true' });
+  const smtp = client(front);
+  assert.match(await smtp.hello('LHLO'), /XFORWARD/);
+  assert.match(await smtp.say('XFORWARD ADDR=192.0.2.7'), /^250 /);
+  const to = ['a@d.example', 'A@d.example', 'b@d.example'];
+  const replies = [await smtp.send(mail, 'ops@registres.example', to), await smtp.reply(), await smtp.reply()];
+  for (const each of replies) assert.equal(each, '250 2.0.0 Ok: queued as SW-000000001-*');
+  const refused = [
+    await smtp.send('bare\nLF\r\n', 'ops@registres.example', to),
+    await smtp.reply(),
+    await smtp.reply(),
+  ];
+  for (const each of refused) assert.match(each, /^554 5\.6\.0 /);
+  assert.match(await smtp.say('NOOP'), /^250 /);
+  const kept = await readAll(spool);
+  assert.deepEqual([kept.length, kept[0]!.envelope.to], [1, ['A@d.example', 'b@d.example']]);
+});

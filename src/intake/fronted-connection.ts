@@ -42,6 +42,8 @@ export class FrontedConnection extends SMTPConnection {
   #isFront: boolean;
   readonly #handedOver = new Map<string, string>();
   readonly #forwarded = new Map<string, string>();
+  /** RCPT commands of this transaction that were answered with 250. */
+  recipientsTaken = 0;
 
   constructor(
     server: SMTPServer,
@@ -120,6 +122,7 @@ export class FrontedConnection extends SMTPConnection {
   override _resetSession(): void {
     super._resetSession();
     this.#forwarded.clear();
+    this.recipientsTaken = 0;
   }
 
   /** The session begins again for the client that a front has handed it to. */

@@ -205,17 +205,25 @@ export class SmtpServer extends SMTPServer {
   ): void {
     const refusal = unknownParameter(args, []) ?? this.#parts.admission.recipient(address);
     if (refusal) this.#refused(session, 'rcpt', refusal);
+    else this.#of(session).recipientsTaken++;
     callback(refusal);
   }
 
   override onData(
     stream: SMTPServerDataStream,
     session: SMTPServerSession,
-    callback: (error?: Error | null, message?: string) => void,
+    callback: (error?: Error | null, message?: string | (string | Error)[]) => void,
   ): void {
     const { config, admission } = this.#parts;
     const connection = this.#of(session);
     const { seat } = connection;
+    // In LMTP each recipient gets a reply of its own, also one that was named twice (RFC 2033 section 4.2).
+    const answer = (result: string | Refusal): void => {
+      seat?.done(message.size);
+      if (config.lmtp) callback(null, Array<string | Refusal>(connection.recipientsTaken).fill(result));
+      else if (result instanceof Refusal) callback(result);
+      else callback(null, result);
+    };
     const limits = { bytes: config.message_bytes, lines: config.message_lines };
     const message = new IncomingMessage(limits, seat?.memory(admission) ?? admission);
     connection.receive(message, (text) => this.#hangUp(session, message, new Refusal(421, text)));
@@ -236,16 +244,14 @@ export class SmtpServer extends SMTPServer {
           (kept) => {
             connection.refill();
             seat?.count('kept');
-            seat?.done(message.size);
-            callback(null, `2.0.0 Ok: queued as ${kept}`);
+            answer(`2.0.0 Ok: queued as ${kept}`);
           },
           (error: unknown) => {
             const refusal = error instanceof Refusal ? error : new Refusal(451, '4.3.0 Local trouble, try again later');
             if (refusal !== error)
               this.#parts.log.error({ err: error, session: session.id }, 'a message could not be taken');
             this.#refused(session, 'data', refusal);
-            seat?.done(message.size);
-            callback(refusal);
+            answer(refusal);
           },
         );
       },
