@@ -25,6 +25,12 @@ async function idOf(user: string, flag: '-u' | '-g'): Promise<number> {
 
 export interface Postfix {
   readonly port: number;
+  /** How many messages are in its queue. */
+  queued(): Promise<number>;
+  /** Tries everything in its queue again now. */
+  flush(): Promise<void>;
+  /** What it has logged so far. */
+  log(): Promise<string>;
   /** Removes what is in its queue, between measurements. */
   empty(): Promise<void>;
   stop(): Promise<void>;
@@ -79,6 +85,7 @@ export async function startPostfix(settings: Readonly<Record<string, string>>): 
     'flush unix n - n 1000? 0 flush',
     'proxymap unix - - n - - proxymap',
     'smtp unix - - n - - smtp',
+    'lmtp unix - - n - - lmtp',
     'relay unix - - n - - smtp',
     'showq unix n - n - - showq',
     'error unix - - n - - error',
@@ -98,6 +105,12 @@ export async function startPostfix(settings: Readonly<Record<string, string>>): 
   }
   return {
     port,
+    queued: async () => {
+      const { stdout } = await run('postqueue', ['-c', conf, '-j']);
+      return stdout.split('\n').length - 1;
+    },
+    flush: async () => void (await run('postqueue', ['-c', conf, '-f'])),
+    log: () => readFile(join(folder, 'maillog'), 'utf8'),
     empty: async () => void (await run('postsuper', ['-c', conf, '-d', 'ALL'])),
     async stop() {
       await run('postfix', ['-c', conf, 'stop']).catch(() => undefined);
