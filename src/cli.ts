@@ -5,13 +5,14 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { type Config, describeConfig, makeConfig } from './config.ts';
 import { ConfigError, exitCode, InUseError, messageOf, UsageError } from './errors.ts';
-import { openViews, runAll, runStage, stages, verifySpool } from './main.ts';
+import { runAll, runStage } from './main.ts';
 import { sequenceOf } from './model/ticket.ts';
 import { listRequests } from './operate/list.ts';
 import { collectStatus, formatStatus, humanAge, humanBytes } from './operate/status.ts';
 import { passwdVerb } from './passwd.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
 import { registrarsVerb } from './registrars-verb.ts';
+import { openViews, stages, verifySpool } from './spool-views.ts';
 
 const usage = `seawall: keeps registration requests in the order in which they came
 

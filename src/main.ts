@@ -10,21 +10,16 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from './config.ts';
 import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './errors.ts';
 import { type Logger, makeLogger } from './logger.ts';
-import type { AckView, Holder, RegistryView, Views } from './operate/views.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
-import type { JournalState, OpenJournal } from './ports/journal.ts';
+import type { OpenJournal } from './ports/journal.ts';
 import { errorCode, isDiskTrouble } from './ports/runtime.ts';
 import type { Stage } from './ports/stage.ts';
-import { claim, holderOf } from './spool/claim.ts';
-import { openJournalFile, replayJournal } from './spool/journal-file.ts';
+import { claim } from './spool/claim.ts';
+import { openJournalFile } from './spool/journal-file.ts';
 import { lockFiles } from './spool/lock-file.ts';
 import { openReader } from './spool/mailbox-reader.ts';
 import { openThreadedWriter } from './spool/threaded-writer.ts';
-import { type Progress, verifyLog, type VerifyReport } from './spool/verify.ts';
-
-/** The stages, in the order in which they are stopped: nothing new first, then what is left is worked off. */
-export const stages = ['intake', 'acknowledge', 'deliver'] as const;
-export type StageName = (typeof stages)[number];
+import { openViews, replayAcks, type StageName, stages } from './spool-views.ts';
 
 const runtime = nodeRuntime;
 
@@ -54,70 +49,6 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
   const { namesReader } = await import('./acknowledge/names-of.ts');
   const namesOf = namesReader(config.ack.parse_bytes, runtime.clock);
   return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, namesOf });
-}
-
-async function replay<State extends Pick<JournalState<never>, 'apply'>>(
-  spool: string,
-  name: string,
-  state: State,
-): Promise<State> {
-  await replayJournal(runtime.disk, spool, name, state);
-  return state;
-}
-
-async function replayAcks(spool: string): Promise<AckView> {
-  const { AckState } = await import('./acknowledge/ack-state.ts');
-  return replay(spool, 'acknowledge', new AckState());
-}
-
-async function replayLeases(spool: string): Promise<RegistryView> {
-  const { LeaseState } = await import('./deliver/lease-state.ts');
-  return replay(spool, 'deliver', new LeaseState());
-}
-
-/** What operators look at, read from the spool now: works while the daemon runs and when it does not. */
-export async function openViews(config: Config): Promise<Views> {
-  const spool = config.spool.dir;
-  const holders: Holder[] = [];
-  for (const stage of stages) {
-    const holder = await holderOf(runtime, spool, stage);
-    if (holder) {
-      const { pid, host, since, epoch, state } = holder;
-      holders.push({ stage, pid, host, since, epoch, state });
-    }
-  }
-  const { readIntakeState } = await import('./intake/intake-state.ts');
-  return {
-    spool,
-    intake: await readIntakeState(runtime, spool),
-    reader: openReader(runtime, spool),
-    acks: await replayAcks(spool),
-    registry: await replayLeases(spool),
-    holders,
-    free: await runtime.disk.free(spool).catch(() => undefined),
-    floor: { bytes: config.spool.floor_bytes, inodes: config.spool.floor_inodes },
-  };
-}
-
-/** Reads the whole spool and proves it: the log, and the journals against the log. */
-export async function verifySpool(config: Config, progress: Progress): Promise<VerifyReport> {
-  const spool = config.spool.dir;
-  const report = await verifyLog(runtime.disk, spool, progress);
-  const problems = [...report.problems];
-  const durable = await openReader(runtime, spool).durable();
-  const check = async (name: string, through: () => Promise<number>): Promise<void> => {
-    try {
-      const position = await through();
-      if (position > durable)
-        problems.push(`${name}.journal: is at request ${position}, but the log ends at ${durable}`);
-    } catch (error) {
-      if (!(error instanceof DamagedLogError)) throw error;
-      problems.push(error.message);
-    }
-  };
-  await check('acknowledge', async () => (await replayAcks(spool)).settledThrough);
-  await check('deliver', async () => (await replayLeases(spool)).confirmedThrough);
-  return { ...report, problems };
 }
 
 const orphaned = 'the supervisor is gone';

@@ -3,7 +3,7 @@
 
 import type { Config } from './config.ts';
 import { ConfigError, UsageError } from './errors.ts';
-import { openViews } from './main.ts';
+import { openViews } from './spool-views.ts';
 import type { Registrar, RegistrarBook } from './model/registrar.ts';
 import { nodeRuntime as runtime } from './ports/node-runtime.ts';
 import { openRegistrarBook } from './registrar-book.ts';

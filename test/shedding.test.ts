@@ -6,7 +6,7 @@ import { makeConfig } from '../src/config.ts';
 import { Clients, clientOf } from '../src/intake/clients.ts';
 import { readIntakeState } from '../src/intake/intake-state.ts';
 import { Ladder } from '../src/intake/ladder.ts';
-import { openViews } from '../src/main.ts';
+import { openViews } from '../src/spool-views.ts';
 import { collectStatus, formatStatus } from '../src/operate/status.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { intakeOn } from './support/intake.ts';
