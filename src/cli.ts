@@ -6,7 +6,9 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { type Config, describeConfig, makeConfig } from './config.ts';
 import { ConfigError, exitCode, InUseError, messageOf, UsageError } from './errors.ts';
 import { runAll, runStage } from './main.ts';
+import { readOpening } from './model/opening.ts';
 import { sequenceOf } from './model/ticket.ts';
+import { formatOpening, openingReport } from './operate/opening-status.ts';
 import { listRequests } from './operate/list.ts';
 import { collectStatus, formatStatus, humanAge, humanBytes } from './operate/status.ts';
 import { passwdVerb } from './passwd.ts';
@@ -140,6 +142,12 @@ async function serve(config: Config, values: Options, stage: string | undefined)
   return process.exit(await runStage(known, config, await version()));
 }
 
+/** When it opens, for the banner; nothing when it is always open. */
+function openingLine(config: Config): string {
+  const report = openingReport(readOpening(config.opening), nodeRuntime.clock.now());
+  return report.state === 'always' ? '' : `  the hour              ${formatOpening(report)}\n`;
+}
+
 function banner(config: Config, addresses: ReadonlyMap<string, { host: string; port: number }>): string {
   const at = (stage: string): string => {
     const address = addresses.get(stage);
@@ -149,7 +157,7 @@ function banner(config: Config, addresses: ReadonlyMap<string, { host: string; p
   const acks = config.ack.enabled ? relays || `.eml files below ${config.spool.dir}/acknowledgements` : 'off';
   return `
 Seawall is running.
-  mail for requests     ${config.smtp.lmtp ? 'lmtp' : 'smtp'}://${at('intake')}
+${openingLine(config)}  mail for requests     ${config.smtp.lmtp ? 'lmtp' : 'smtp'}://${at('intake')}
   registry's SOAP       http://${at('deliver')}/soap   (WSDL: http://${at('deliver')}/soap?wsdl)
   health and status     http://${at('admin')}/health   http://${at('admin')}/status
   spool                 ${config.spool.dir}

@@ -124,6 +124,25 @@ export const keys = {
     data_seconds: number(300, 1, 3_600, 'the longest a message may take to arrive'),
     data_bytes_per_second: number(500, 0, 1_000_000, 'the slowest that a message may arrive, after 10 seconds'),
   },
+  opening: {
+    phases: list(
+      'when mail is taken, phase by phase: a time, its zone or offset, a name; empty: always',
+      /\S/,
+      'a list such as "2026-12-01T09:00 Europe/Paris a-f"',
+    ),
+    closes: text('', 'the end, such as 2026-12-08T09:00:00+01:00; later mail gets 550; empty: none'),
+    before: choice(
+      'defer',
+      ['defer', 'keep'],
+      'mail before the first phase: 450 with the hour in it, or kept and marked',
+    ),
+    clock: choice(
+      'check',
+      ['check', 'require', 'ignore'],
+      'with an opening, a clock that is known not to be right gets no mail in; require: nor one that nobody knows of',
+    ),
+    clock_offset_ms_max: number(1_000, 1, 3_600_000, 'the most that the clock may be off'),
+  },
   registrars: {
     file: text('', 'the registrar book, a TOML file; empty: mail is taken from anyone'),
     strangers: choice(

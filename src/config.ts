@@ -2,7 +2,8 @@
 // Every key is listed once, in config-keys.ts; `seawall config` prints that table.
 
 import { type Key, keys } from './config-keys.ts';
-import { ConfigError } from './errors.ts';
+import { ConfigError, messageOf } from './errors.ts';
+import { readOpening } from './model/opening.ts';
 import { isTable, parseToml } from './toml.ts';
 
 type Keys = typeof keys;
@@ -100,6 +101,11 @@ export function makeConfig(
 
 /** What no single key can tell. */
 function checkTogether(config: Config): void {
+  try {
+    readOpening(config.opening);
+  } catch (error) {
+    throw new ConfigError(messageOf(error), { cause: error });
+  }
   if ((config.smtp.tls_certificate === '') !== (config.smtp.tls_key === '')) {
     throw new ConfigError('smtp.tls_certificate and smtp.tls_key go together: set both, or neither.');
   }

@@ -13,6 +13,7 @@ import { type Logger, makeLogger } from './logger.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
 import type { OpenJournal } from './ports/journal.ts';
 import { errorCode, isDiskTrouble } from './ports/runtime.ts';
+import { runCommand } from './ports/run-command.ts';
 import type { Stage } from './ports/stage.ts';
 import { claim } from './spool/claim.ts';
 import { openJournalFile } from './spool/journal-file.ts';
@@ -38,7 +39,8 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
       log.info({ epoch, lastSequence }, 'recovered');
       return writer;
     };
-    return startIntake({ config, runtime, openLog, log });
+    const { askClock } = await import('./intake/clock-sync.ts');
+    return startIntake({ config, runtime, openLog, log, askClock: () => askClock(runCommand) });
   }
   if (stage === 'acknowledge') {
     const { startAcknowledge } = await import('./acknowledge/acknowledge.ts');

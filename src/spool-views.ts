@@ -4,9 +4,11 @@
 
 import type { Config } from './config.ts';
 import { DamagedLogError } from './errors.ts';
+import { readOpening } from './model/opening.ts';
 import type { AckView, Holder, RegistryView, Views } from './operate/views.ts';
 import type { JournalState } from './ports/journal.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
+import { runCommand } from './ports/run-command.ts';
 import { holderOf } from './spool/claim.ts';
 import { replayJournal } from './spool/journal-file.ts';
 import { openReader } from './spool/mailbox-reader.ts';
@@ -50,9 +52,12 @@ export async function openViews(config: Config): Promise<Views> {
     }
   }
   const { readIntakeState } = await import('./intake/intake-state.ts');
+  const intake = await readIntakeState(runtime, spool);
   return {
     spool,
-    intake: await readIntakeState(runtime, spool),
+    opening: readOpening(config.opening),
+    clock: async () => intake?.clock ?? (await import('./intake/clock-sync.ts')).askClock(runCommand),
+    intake,
     reader: openReader(runtime, spool),
     acks: await replayAcks(spool),
     registry: await replayLeases(spool),

@@ -193,3 +193,24 @@ test('ack.from is checked at start', async () => {
   assert.throws(() => make('R <a@b>\r\nBcc: c@d'), { name: 'ConfigError' });
   make('registry@example.org');
 });
+
+test('an acknowledgement says at which hour the request came', async () => {
+  const kept = stored(await sample('afnic-create'));
+  const { client } = kept;
+  const circumstances = [
+    [{ phase: 'a-f' }, { en: /Phase\b.*a-f/, fr: /Phase\b.*a-f/ }, 'seawall-phase'],
+    [{ early: true }, { en: /before the opening/i, fr: /avant l'ouverture/i }, 'seawall-early'],
+    [{ late: true }, { en: /after the closing time/i, fr: /après la fermeture/i }, 'seawall-late'],
+  ] as const;
+  for (const [stamps, words, header] of circumstances) {
+    for (const language of ['en', 'fr'] as const) {
+      const plain = await simpleParser(await acknowledge(kept, language));
+      assert.equal(plain.headers.get(header), undefined);
+      assert.doesNotMatch(plain.text ?? '', words[language]);
+      const mail = await simpleParser(await acknowledge({ ...kept, client: { ...client, ...stamps } }, language));
+      assert.equal(mail.headers.get(header), 'phase' in stamps ? 'a-f' : 'yes');
+      assert.match(mail.text ?? '', words[language]);
+      assert.match(String(mail.html), words[language]);
+    }
+  }
+});

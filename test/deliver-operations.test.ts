@@ -165,3 +165,17 @@ test('every operation goes over the wire', async (t) => {
   equal((await call(url, 'Fetch', { clientId: 'r', attemptId: 'b', max: 4 })).code, 'PAUSED');
   equal(valueOf((await call(url, 'Resume', { reason: 'x' })).text, 'state'), 'delivering');
 });
+
+test('what is known of the hour at which a request came stands behind the message', async () => {
+  const log = new MemoryLog();
+  const plain = request('Subject: x\r\n\r\n');
+  const stamps = [{ early: true }, { phase: 'a-f' }, { late: true }, {}] as const;
+  for (const each of stamps) log.add({ ...plain, client: { ...plain.client, ...each } });
+  const { archive } = await openDesk({ log });
+  const { request: given } = await archive.replay({ fromSequence: 1, max: 9, purpose: 'the hour' });
+  const behind = given.map((each) => Object.entries(each).slice(Object.keys(each).indexOf('message') + 1));
+  deepEqual(
+    behind,
+    stamps.map((each) => Object.entries(each)),
+  );
+});

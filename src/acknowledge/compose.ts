@@ -42,6 +42,9 @@ export function composer(options: { from: string; name: string; language: string
       operation: understood.operation,
       names: understood.names,
       moreNames: understood.moreNames,
+      phase: request.client.phase,
+      early: request.client.early ?? false,
+      late: request.client.late ?? false,
     });
     const boundary = `=_${ticket.replace('*', '+')}`;
     const headers = [
@@ -75,6 +78,16 @@ function factsOf(request: StoredRequest, receivedAt: string): [string, string][]
     ['Seawall-Received', receivedAt],
     ['Seawall-Size', String(request.size)],
     ['Seawall-SHA256', request.sha256],
+    ...hourFacts(request),
+  ];
+}
+
+/** At which hour it came. */
+function hourFacts({ client: { phase, early, late } }: StoredRequest): [string, string][] {
+  return [
+    ...(phase === undefined ? [] : [['Seawall-Phase', phase] satisfies [string, string]]),
+    ...(early ? [['Seawall-Early', 'yes'] satisfies [string, string]] : []),
+    ...(late ? [['Seawall-Late', 'yes'] satisfies [string, string]] : []),
   ];
 }
 

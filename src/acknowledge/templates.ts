@@ -27,6 +27,11 @@ interface View {
   readonly operation: string | undefined;
   readonly names: readonly string[];
   readonly moreNames: number;
+  /** Name of the phase of the opening in which the request came. */
+  readonly phase: string | undefined;
+  /** It came before the opening; it ended after the closing time. */
+  readonly early: boolean;
+  readonly late: boolean;
 }
 
 interface Rendered {
@@ -104,9 +109,13 @@ const bare: View = {
   operation: undefined,
   names: [],
   moreNames: 0,
+  phase: undefined,
+  early: false,
+  late: false,
 };
 
 const trials: readonly View[] = [
   bare,
   { ...bare, subject: 'A subject', reference: 'R-1', operation: 'create', names: ['a.example'], moreNames: 2 },
+  { ...bare, phase: 'a-f', early: true, late: true },
 ];

@@ -5,6 +5,7 @@ import type { Output } from './contract.ts';
 
 /** @param deliveryCount how often it was delivered, 0 when that is no longer known */
 export function asDelivered(request: StoredRequest, deliveryCount: number): Output<'GetRequest'>['request'] {
+  const { phase, early, late } = request.client;
   return {
     sequence: request.sequence,
     ticket: request.ticket,
@@ -16,5 +17,8 @@ export function asDelivered(request: StoredRequest, deliveryCount: number): Outp
     sha256: request.sha256,
     chain: request.chain,
     message: request.message,
+    ...(phase !== undefined && { phase }),
+    ...(early && { early }),
+    ...(late && { late }),
   };
 }

@@ -32,6 +32,9 @@ export const request = {
     { name: 'sha256', type: 'string', help: 'SHA-256 of the message, lower-case hex' },
     { name: 'chain', type: 'string', help: 'hash that ties this record to every one before it, lower-case hex' },
     { name: 'message', type: 'base64Binary', help: 'the message, byte for byte as it was sent' },
+    { name: 'phase', type: 'string', optional: true, help: 'phase of the opening in which it came; yours to judge' },
+    { name: 'early', type: 'boolean', optional: true, help: 'true when it came before the opening' },
+    { name: 'late', type: 'boolean', optional: true, help: 'true when it ended after the closing time' },
   ],
 } as const satisfies RecordType;
 

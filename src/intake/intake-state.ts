@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { errorCode, type ProcessIdentity, type Runtime } from '../ports/runtime.ts';
 import type { Load } from './admission.ts';
+import type { ClockReport } from './clock-sync.ts';
 import type { RegistrarsState } from './registrars.ts';
 
 /** The file's content. Times in milliseconds since 1970 UTC. */
@@ -15,6 +16,9 @@ export interface IntakeState extends Load {
   readonly counts: IntakeCounts;
   /** Where there is a registrar book. */
   readonly registrars?: RegistrarsState;
+  readonly clock: ClockReport;
+  /** Why the opening waits for the clock. */
+  readonly clockTrouble?: string;
 }
 
 /** What came of the messages and connections so far. */
@@ -47,9 +51,8 @@ export class StatePublisher {
   }
 
   /** Says how it is, if that is news. Call it once a second. */
-  say(load: Load, counts: IntakeCounts, registrars?: RegistrarsState): void {
+  say(state: Omit<IntakeState, 'at' | 'process'>): void {
     const { clock } = this.#runtime;
-    const state = { ...load, counts, ...(registrars && { registrars }) };
     const said = JSON.stringify(state);
     if (this.#busy || (said === this.#said && clock.elapsed() - this.#saidAt < renewMs)) return;
     this.#said = said;

@@ -11,7 +11,10 @@ import { deferred, errorCode, type Runtime, type Timer } from '../ports/runtime.
 import type { Stage } from '../ports/stage.ts';
 import { openRegistrarBook } from '../registrar-book.ts';
 import { Admission, Refusal } from './admission.ts';
+import { type ClockReport, unknownClock } from './clock-sync.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { DiskFloor } from './disk-floor.ts';
+import { Hours } from './hours.ts';
 import { StatePublisher } from './intake-state.ts';
 import { Registrars } from './registrars.ts';
 import { NotSequencedError, type Place, Sequencer } from './sequencer.ts';
@@ -24,6 +27,8 @@ export interface IntakeParts {
   /** Opens the log for writing: claims and recovers it. */
   readonly openLog: () => Promise<RequestWriter>;
   readonly log: Logger;
+  /** Asks about the machine's clock. */
+  readonly askClock?: () => Promise<ClockReport>;
 }
 
 /** Milliseconds between attempts to open a log that the disk refuses. */
@@ -75,8 +80,8 @@ async function readTls(config: Config, runtime: Runtime): Promise<{ cert: Buffer
  * Starts the stage. Resolves when it listens, which is before the log is open.
  * @throws ConfigError, or what listening says (EADDRINUSE …)
  */
-export async function startIntake({ config, runtime, openLog, log }: IntakeParts): Promise<Stage> {
-  const { smtp, spool, serve } = config;
+export async function startIntake({ config, runtime, openLog, log, askClock }: IntakeParts): Promise<Stage> {
+  const { smtp, spool, serve, opening: hour } = config;
   const connections = await connectionsPossible(runtime, smtp.connections);
   if (connections < smtp.connections) {
     log.warn({ connections, wanted: smtp.connections }, 'the limit of open files does not allow smtp.connections');
@@ -87,6 +92,14 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
     inForce.book &&
     new Registrars({ config, book: inForce.book, runtime, log, recognise: (address) => admission.recognise(address) });
   const floor = new DiskFloor({ spool, runtime, log, changed: (below) => (admission.belowFloor = below) });
+  const watch = new ClockWatch({
+    opening: hour,
+    matters: hour.phases.length > 0 || hour.closes !== '',
+    clock: runtime.clock,
+    ask: askClock ?? (async () => unknownClock),
+    log,
+  });
+  const hours = new Hours({ config, clock: runtime.clock, watch, log });
   const failed = deferred<Error>();
   let writer: RequestWriter | undefined;
   let sequencer: Sequencer | undefined;
@@ -108,7 +121,13 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
   let publishing: Timer | undefined;
   const publish = (): void => {
     publishing?.cancel();
-    publisher.say(admission.load, server.counts, registrars?.state);
+    publisher.say({
+      ...admission.load,
+      counts: server.counts,
+      ...(registrars && { registrars: registrars.state }),
+      clock: watch.report,
+      ...(watch.trouble !== undefined && { clockTrouble: watch.trouble }),
+    });
     if (!stopping) publishing = runtime.clock.after(publishMs, publish);
   };
 
@@ -144,9 +163,19 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
   };
 
   const tls = await readTls(config, runtime);
-  const server = new SmtpServer({ config: smtp, runtime, admission, registrars, keep, log, ...(tls && { tls }) });
+  const server = new SmtpServer({
+    config: smtp,
+    runtime,
+    admission,
+    hours,
+    registrars,
+    keep,
+    log,
+    ...(tls && { tls }),
+  });
   const { address: host, port } = await server.start();
   const opening = open().then(() => floor.start());
+  void watch.start();
   log.info({ host, port, protocol: smtp.lmtp ? 'LMTP' : 'SMTP', starttls: tls !== undefined }, 'listening');
 
   return {
@@ -163,6 +192,7 @@ export async function startIntake({ config, runtime, openLog, log }: IntakeParts
       stopping = true;
       admission.closedBecause = 'shutting down';
       floor.stop();
+      watch.stop();
       await server.stop(Math.floor(serve.stop_seconds * 500));
       await opening;
       await sequencer?.idle();

@@ -3,6 +3,7 @@
 // known, or the refusal. Owns its place among its party's connections and its turn.
 
 import type { Evidence, Registrar } from '../model/registrar.ts';
+import type { NewRequest } from '../model/request.ts';
 import type { Timer } from '../ports/runtime.ts';
 import { Refusal } from './admission.ts';
 import type { Memory, Party } from './party.ts';
@@ -13,6 +14,11 @@ import type { Registrars } from './registrars.ts';
 export interface Known {
   readonly registrar: Registrar;
   readonly by: Evidence;
+}
+
+/** The same as the record of a request has it: who is not known by the book is unverified. */
+export function standing(known: Known | undefined): Pick<NewRequest['client'], 'registrar' | 'unverified'> {
+  return known ? { registrar: { id: known.registrar.id, by: known.by } } : { unverified: true };
 }
 
 export class Seat {

@@ -6,6 +6,7 @@ import type { NewRequest } from '../model/request.ts';
 import type { Ids, Runtime } from '../ports/runtime.ts';
 import type { Admission } from './admission.ts';
 import type { ConnectionLimits } from './connection.ts';
+import type { Hours } from './hours.ts';
 import type { Registrars } from './registrars.ts';
 import type { Place } from './sequencer.ts';
 import type { SMTPServerOptions } from './smtp-library.ts';
@@ -15,6 +16,7 @@ export interface SmtpParts {
   readonly config: Config['smtp'];
   readonly runtime: Runtime;
   readonly admission: Admission;
+  readonly hours: Hours;
   /** The registrar book at work; undefined: there is none, and mail is taken from anyone. */
   readonly registrars: Registrars | undefined;
   /** Gives the request its place: resolves with it once it is kept, rejects with the refusal to send. */

@@ -14,9 +14,8 @@ import type { DataSink } from './data-sink.ts';
 import type { Caller, FrontedConnection, Fronts } from './fronted-connection.ts';
 import { IncomingMessage } from './incoming-message.ts';
 import type { IntakeCounts } from './intake-state.ts';
-import type { Seat } from './seat.ts';
+import { type Seat, standing } from './seat.ts';
 import { idsOf, limitsOf, optionsOf, type SmtpParts } from './smtp-options.ts';
-import { requestOf } from './new-request.ts';
 import { mailParameters, unknownParameter } from './parameters.ts';
 import { Proxies } from './proxies.ts';
 import {
@@ -181,7 +180,7 @@ export class SmtpServer extends SMTPServer {
     session: SMTPServerSession,
     callback: (error?: Error) => void,
   ): void {
-    const { admission, runtime } = this.#parts;
+    const { admission, hours, runtime } = this.#parts;
     const connection = this.#of(session);
     const unwelcome = connection.seat?.identify(connection.client.address, address, session.secure);
     // Cheaper than a new connection, a stranger's refusal has a budget of its own (Seat).
@@ -190,7 +189,8 @@ export class SmtpServer extends SMTPServer {
       connection.refill();
       return callback(unwelcome);
     }
-    const answer = unwelcome ?? unknownParameter(args, mailParameters) ?? admission.mail(connection.messages);
+    const answer =
+      unwelcome ?? unknownParameter(args, mailParameters) ?? hours.mail() ?? admission.mail(connection.messages);
     if (answer instanceof Refusal) {
       this.#refused(session, 'mail', answer);
       callback(answer);
@@ -260,11 +260,23 @@ export class SmtpServer extends SMTPServer {
 
   /** The final dot has been read: from here on the message has its time, and asks for its place. Gives the words for it. */
   async #received(message: IncomingMessage, { session, client, seat }: Connection): Promise<string> {
-    const { runtime, keep, log, registrars } = this.#parts;
+    const { runtime, hours, keep, log } = this.#parts;
+    const receivedAt = runtime.clock.now();
     const bytes = message.end();
     if (bytes instanceof Refusal) throw bytes;
     try {
-      const request = requestOf(session.envelope, client, bytes, runtime, seat?.known, registrars !== undefined);
+      const { mailFrom, rcptTo } = session.envelope;
+      const request: NewRequest = {
+        id: runtime.ids.uuid(),
+        receivedAt,
+        envelope: { from: mailFrom === false ? '' : mailFrom.address, to: rcptTo.map((each) => each.address) },
+        client: {
+          ...client,
+          ...(seat && standing(seat.known)),
+          ...hours.stamps(receivedAt),
+        },
+        message: bytes,
+      };
       const { sequence, repeated } = await keep(request);
       const ticket = ticketOf(sequence);
       this.#counts[repeated ? 'repeated' : 'kept']++;

@@ -25,10 +25,20 @@ function field(headers: string, pattern: RegExp): string | undefined {
 const messageIdPattern = /^message-id[ \t]*:(.*(?:\r\n[ \t].*)*)/im;
 const subjectPattern = /^subject[ \t]*:(.*(?:\r\n[ \t].*)*)/im;
 
-/** Who sends to whom. The null sender is anybody's, so its address on the network stands for it. */
+/**
+ * Who sends to whom, and in which part of the opening: what is sent again when its hour has come is no copy of what came
+ * too early. The null sender is anybody's, so its address on the network stands for it.
+ */
 function parties({ envelope, client }: Pick<NewRequest, 'envelope' | 'client'>): string {
   const sender = envelope.from === '' ? ['<>', client.address] : [envelope.from.toLowerCase()];
-  return JSON.stringify([sender, envelope.to.map((each) => each.toLowerCase()).toSorted()]);
+  const part = client.early
+    ? ['early']
+    : client.late
+      ? ['late']
+      : client.phase === undefined
+        ? []
+        : ['in', client.phase];
+  return JSON.stringify([sender, envelope.to.map((each) => each.toLowerCase()).toSorted(), ...part]);
 }
 
 /** The fingerprints of a request, SHA-256 in hex, the exact one first. One in common makes two requests the same. */

@@ -8,8 +8,20 @@ interface Envelope {
   readonly to: readonly string[];
 }
 
+/** Under what circumstances a request came. What is absent does not hold, or is not known. */
+export interface Stamps {
+  /** Name of the phase of the opening (opening.phases) in force when the final dot was read. */
+  readonly phase?: string;
+  /** The final dot was read before the opening. */
+  readonly early?: true;
+  /** The final dot was read after the closing time; MAIL had come before it. */
+  readonly late?: true;
+  /** How far our clock was ahead of the true time by its last measurement, in milliseconds; negative: behind. */
+  readonly clockOffsetMs?: number;
+}
+
 /** Who handed the request over, as the intake saw it. Written into the record as JSON: later fields are added, none change meaning. */
-interface Client {
+interface Client extends Stamps {
   /** IP address of the client itself, also when it came through a front that we trust. */
   readonly address: string;
   /** 0: the front did not say. */

@@ -1,6 +1,14 @@
 // The state of a spool at a glance: takes the views, gives a report, and words for it. Works whether or not a daemon runs.
 
 import { ticketOf } from '../model/ticket.ts';
+import {
+  type ClockReport,
+  clockReport,
+  formatClock,
+  formatOpening,
+  type OpeningReport,
+  openingReport,
+} from './opening-status.ts';
 import type { Holder, IntakeView, RegistrarsView, Views } from './views.ts';
 
 /** What `seawall status --json` prints. Times are UTC, ages in seconds. */
@@ -8,6 +16,8 @@ export interface StatusReport {
   readonly spool: string;
   readonly logId: string | null;
   readonly at: string;
+  readonly opening: OpeningReport;
+  readonly clock: ClockReport;
   readonly kept: number;
   readonly lastReceivedAt: string | null;
   readonly acknowledgements: {
@@ -32,7 +42,7 @@ export interface StatusReport {
   };
   readonly stages: readonly Holder[];
   /** Where the intake stands under load; null when none runs. */
-  readonly intake: (Omit<IntakeView, 'at'> & { readonly saidSecondsAgo: number }) | null;
+  readonly intake: (Omit<IntakeView, 'at' | 'clockTrouble'> & { readonly saidSecondsAgo: number }) | null;
   readonly disk: {
     readonly freeBytes: number;
     /** Null where the file system does not count them. */
@@ -59,6 +69,8 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
     spool: views.spool,
     logId: (await reader.logId()) ?? null,
     at: new Date(now).toISOString(),
+    opening: openingReport(views.opening, now),
+    clock: clockReport(await views.clock(), views.intake?.clockTrouble),
     kept,
     lastReceivedAt: last === undefined ? null : new Date(last).toISOString(),
     acknowledgements: {
@@ -170,6 +182,8 @@ export function formatStatus(report: StatusReport): string {
     `Stages           ${stageLine || 'none has ever run here'}`,
     `Intake           ${formatIntake(report.intake)}`,
     ...(report.intake?.registrars ? [`Registrars       ${formatRegistrars(report.intake.registrars)}`] : []),
+    `Opening          ${formatOpening(report.opening)}`,
+    `Clock            ${formatClock(report.clock)}`,
     `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
     `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,

@@ -1,6 +1,7 @@
 // What operators look at, as this part of Seawall needs it: the states behind the journals, replayed. The composition root
 // brings the real ones; nothing here knows how they are kept.
 
+import type { Opening } from '../model/opening.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 
 /** How far the acknowledgements are. */
@@ -74,11 +75,25 @@ export interface IntakeView {
     readonly refused: number;
   };
   readonly registrars?: RegistrarsView;
+  /** Why the opening waits for the clock. */
+  readonly clockTrouble?: string;
+}
+
+/** What is known of the machine's clock. */
+export interface ClockView {
+  /** Undefined: nobody knows. */
+  readonly synchronised: boolean | undefined;
+  /** How far it is ahead, in milliseconds; negative: behind. */
+  readonly offsetMs?: number;
+  /** The program that says so; '' when none does. */
+  readonly source: string;
 }
 
 /** Everything there is to look at in one spool, as it stands now. */
 export interface Views {
   readonly spool: string;
+  readonly opening: Opening;
+  readonly clock: () => Promise<ClockView>;
   readonly reader: RequestReader;
   readonly acks: AckView;
   readonly registry: RegistryView;

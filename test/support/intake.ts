@@ -2,7 +2,7 @@
 
 import type { TestContext } from 'node:test';
 import { makeConfig } from '../../src/config.ts';
-import { startIntake } from '../../src/intake/intake.ts';
+import { type IntakeParts, startIntake } from '../../src/intake/intake.ts';
 import { silent } from '../../src/logger.ts';
 import { nodeRuntime } from '../../src/ports/node-runtime.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
@@ -29,6 +29,7 @@ export async function intakeOn(
   settings: Record<string, string> = {},
   clock: Clock = nodeRuntime.clock,
   rotation = largeMailboxes,
+  askClock?: IntakeParts['askClock'],
 ): Promise<RunningIntake> {
   const config = makeConfig(undefined, {
     SEAWALL_SPOOL_DIR: spool,
@@ -48,6 +49,7 @@ export async function intakeOn(
       return writer;
     },
     log: silent,
+    ...(askClock && { askClock }),
   });
   const clients: SmtpClient[] = [];
   let stopping: Promise<void> | undefined;
