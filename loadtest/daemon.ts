@@ -57,6 +57,8 @@ export async function startDaemon(
   const environment = {
     ...process.env,
     SEAWALL_SPOOL_DIR: spool,
+    // Here each spool is made for one purpose; the daemon itself tells a rehearsal's from the day's.
+    SEAWALL_SPOOL_REHEARSAL_DIR: spool,
     SEAWALL_SMTP_PORT: String(smtpPort),
     SEAWALL_SOAP_PORT: String(soapPort),
     SEAWALL_ADMIN_PORT: String(adminPort),

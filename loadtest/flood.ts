@@ -36,6 +36,7 @@ How
   --node 2/4          this machine is the second of four, and sends its quarter
   --start-at TIME     09:00:00Z, or a whole ISO time: several machines begin at the same instant
   --i-own-this-target the target is not this machine, it is yours, and it rehearses
+  --not-a-rehearsal   flood a Seawall on this machine that is not in rehearsal: its order will hold this flood for ever
 
 What is left behind
   --notes FILE        a line for each request: reference, sender, due, sent, answered, code, ticket (flood.notes);
@@ -43,8 +44,8 @@ What is left behind
   --merge             does not send: adds up the notes files that are named, from every node and machine
 
 Latency counts from when a request was due, not from when it could be sent: a server that stalls is charged for it.
-A target that is not loopback is refused without --i-own-this-target; and even then unless its greeting contains the word
-"rehearsal". Exit codes: 0 every request has an answer, 1 some have none, 64 wrong use.`;
+A Seawall must say in its greeting that it rehearses (serve.rehearsal), or is refused without --not-a-rehearsal. A target
+that is not loopback is refused without --i-own-this-target, and even then unless its greeting says "rehearsal". Exit codes: 0 every request has an answer, 1 some have none, 64 wrong use.`;
 
 async function main(): Promise<number> {
   const { values, positionals } = readOptions(help, {
@@ -70,6 +71,7 @@ async function main(): Promise<number> {
     node: { type: 'string', default: '1/1' },
     'start-at': { type: 'string' },
     'i-own-this-target': { type: 'boolean', default: false },
+    'not-a-rehearsal': { type: 'boolean', default: false },
     notes: { type: 'string', default: 'flood.notes' },
     merge: { type: 'boolean', default: false },
   });
@@ -116,7 +118,10 @@ async function main(): Promise<number> {
     referenceOf: (index: number) => `${run}-${index}`,
     patienceMs: decimal('patience', values.patience, 0.1, 3_600) * 1000,
   };
-  const target = await permitted(targetFrom(values.target), values['i-own-this-target']);
+  const target = await permitted(targetFrom(values.target), {
+    owned: values['i-own-this-target'],
+    real: values['not-a-rehearsal'],
+  });
   const about = `${profile}, ${values.closed ? 'closed' : 'open'} loop, ${values.each ? 'a connection each' : 'sessions kept'}${values.tls ? ', STARTTLS' : ''}`;
   const tally = new Tally();
   const startedAt = (): number => (wallMicros() - start) / 1e6;

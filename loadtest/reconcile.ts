@@ -34,7 +34,8 @@ Exit codes: 0 the books balance, 1 they do not, 64 wrong use.`;
 /** Runs a verb of the compiled program on a spool; `each` gets its lines. Gives the exit code. */
 async function verb(spool: string, words: readonly string[], each: (line: string) => void): Promise<number> {
   const [file, args] = seawall(...words);
-  const environment = { ...process.env, SEAWALL_SPOOL_DIR: spool };
+  // The spool that was named, whatever a configuration says of rehearsals.
+  const environment = { ...process.env, SEAWALL_SPOOL_DIR: spool, SEAWALL_SERVE_REHEARSAL: 'false' };
   const child = spawn(file, args, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1)));
   for await (const line of createInterface({ input: child.stdout })) each(line);

@@ -156,7 +156,7 @@ function banner(config: Config, addresses: ReadonlyMap<string, { host: string; p
   const relays = config.ack.relays.map((relay) => new URL(relay).host).join(', ');
   const acks = config.ack.enabled ? relays || `.eml files below ${config.spool.dir}/acknowledgements` : 'off';
   return `
-Seawall is running.
+Seawall is running${config.serve.rehearsal ? ': REHEARSAL, nothing that it keeps counts' : ''}.
 ${openingLine(config)}  mail for requests     ${config.smtp.lmtp ? 'lmtp' : 'smtp'}://${at('intake')}
   registry's SOAP       http://${at('deliver')}/soap   (WSDL: http://${at('deliver')}/soap?wsdl)
   health and status     http://${at('admin')}/health   http://${at('admin')}/status

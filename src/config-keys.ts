@@ -203,6 +203,7 @@ export const keys = {
   },
   spool: {
     dir: text('./spool', 'folder of the log and the journals', /./, 'a folder'),
+    rehearsal_dir: text('', 'the same for rehearsals; empty: spool.dir with -rehearsal behind it'),
     mailbox_bytes: number(67_108_864, 4_096, 4_294_967_296, 'a new mailbox is begun past this size'),
     mailbox_count: number(20_000, 1, 1_000_000, 'a new mailbox is begun past this many requests'),
     mailbox_seconds: number(day, 1, 366 * day, 'a new mailbox is begun when the newest is this old'),
@@ -232,6 +233,7 @@ export const keys = {
   },
   templates: { dir: text('./templates', 'folder of the templates', /./, 'a folder') },
   serve: {
+    rehearsal: flag(false, 'rehearse: says so everywhere, and has a spool of its own'),
     stop_seconds: number(20, 1, 600, 'how long stopping may take before what is left is killed'),
     restarts: number(20, 0, 10_000, 'restarts of a stage in ten minutes before the supervisor gives up'),
   },

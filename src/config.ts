@@ -96,7 +96,10 @@ export function makeConfig(
   // Built from `keys` itself, so it has the shape that the type derives from `keys`.
   const made = Object.freeze(config) as unknown as Config;
   checkTogether(made);
-  return made;
+  if (!made.serve.rehearsal) return made;
+  // From here on nobody has to ask which spool is meant.
+  const dir = made.spool.rehearsal_dir || `${made.spool.dir.replace(/\/+$/, '')}-rehearsal`;
+  return Object.freeze({ ...made, spool: Object.freeze({ ...made.spool, dir }) });
 }
 
 /** What no single key can tell. */

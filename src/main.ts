@@ -18,6 +18,7 @@ import type { Stage } from './ports/stage.ts';
 import { claim } from './spool/claim.ts';
 import { openJournalFile } from './spool/journal-file.ts';
 import { lockFiles } from './spool/lock-file.ts';
+import { checkKind } from './spool/log-id.ts';
 import { openReader } from './spool/mailbox-reader.ts';
 import { openThreadedWriter } from './spool/threaded-writer.ts';
 import { openViews, replayAcks, type StageName, stages } from './spool-views.ts';
@@ -26,6 +27,7 @@ const runtime = nodeRuntime;
 
 async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
   const spool = config.spool.dir;
+  await checkKind(runtime.disk, spool, config.serve.rehearsal);
   const reader = openReader(runtime, spool);
   const openJournal: OpenJournal = (name, state) => openJournalFile(runtime, lockFiles, spool, name, state);
   if (stage === 'intake') {
@@ -34,7 +36,12 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
       const { mailbox_bytes: bytes, mailbox_count: count, mailbox_seconds: seconds } = config.spool;
       const repeatMs = config.smtp.duplicate_seconds * 1000;
       const rotation = { bytes, count, seconds };
-      const { writer, epoch, lastSequence, cut } = await openThreadedWriter({ spool, rotation, repeatMs });
+      const { writer, epoch, lastSequence, cut } = await openThreadedWriter({
+        spool,
+        rotation,
+        repeatMs,
+        rehearsal: config.serve.rehearsal,
+      });
       if (cut) log.warn({ ...cut }, 'an unfinished write was cut away and kept beside the mailboxes');
       log.info({ epoch, lastSequence }, 'recovered');
       return writer;
@@ -155,6 +162,8 @@ export async function runAll(
   const { startAdmin } = await import('./operate/admin.ts');
   const { collectStatus } = await import('./operate/status.ts');
   const { log, flush } = makeLogger('supervisor', config.log);
+  await checkKind(runtime.disk, config.spool.dir, config.serve.rehearsal);
+  if (config.serve.rehearsal) log.warn({ spool: config.spool.dir }, 'REHEARSAL: nothing that is kept here counts');
   const held = await holdSpool(config.spool.dir, log).catch((error: unknown) => {
     if (errorCode(error) === undefined) throw error;
     throw new ConfigError(

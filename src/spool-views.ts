@@ -11,6 +11,7 @@ import { nodeRuntime } from './ports/node-runtime.ts';
 import { runCommand } from './ports/run-command.ts';
 import { holderOf } from './spool/claim.ts';
 import { replayJournal } from './spool/journal-file.ts';
+import { isRehearsal } from './spool/log-id.ts';
 import { openReader } from './spool/mailbox-reader.ts';
 import { type Progress, verifyLog, type VerifyReport } from './spool/verify.ts';
 
@@ -53,12 +54,15 @@ export async function openViews(config: Config): Promise<Views> {
   }
   const { readIntakeState } = await import('./intake/intake-state.ts');
   const intake = await readIntakeState(runtime, spool);
+  const reader = openReader(runtime, spool);
+  const logId = await reader.logId();
   return {
     spool,
+    rehearsal: logId === undefined ? config.serve.rehearsal : isRehearsal(logId),
     opening: readOpening(config.opening),
     clock: async () => intake?.clock ?? (await import('./intake/clock-sync.ts')).askClock(runCommand),
     intake,
-    reader: openReader(runtime, spool),
+    reader,
     acks: await replayAcks(spool),
     registry: await replayLeases(spool),
     holders,

@@ -194,13 +194,14 @@ test('ack.from is checked at start', async () => {
   make('registry@example.org');
 });
 
-test('an acknowledgement says at which hour the request came', async () => {
+test('an acknowledgement says at which hour the request came, and that a rehearsal counts for nothing', async () => {
   const kept = stored(await sample('afnic-create'));
   const { client } = kept;
   const circumstances = [
     [{ phase: 'a-f' }, { en: /Phase\b.*a-f/, fr: /Phase\b.*a-f/ }, 'seawall-phase'],
     [{ early: true }, { en: /before the opening/i, fr: /avant l'ouverture/i }, 'seawall-early'],
     [{ late: true }, { en: /after the closing time/i, fr: /après la fermeture/i }, 'seawall-late'],
+    [{ rehearsal: true }, { en: /this is a rehearsal/i, fr: /ceci est une répétition/i }, 'seawall-rehearsal'],
   ] as const;
   for (const [stamps, words, header] of circumstances) {
     for (const language of ['en', 'fr'] as const) {
@@ -211,6 +212,7 @@ test('an acknowledgement says at which hour the request came', async () => {
       assert.equal(mail.headers.get(header), 'phase' in stamps ? 'a-f' : 'yes');
       assert.match(mail.text ?? '', words[language]);
       assert.match(String(mail.html), words[language]);
+      assert.equal(mail.subject?.startsWith('[REHEARSAL] '), 'rehearsal' in stamps);
     }
   }
 });

@@ -169,7 +169,7 @@ test('every operation goes over the wire', async (t) => {
 test('what is known of the hour at which a request came stands behind the message', async () => {
   const log = new MemoryLog();
   const plain = request('Subject: x\r\n\r\n');
-  const stamps = [{ early: true }, { phase: 'a-f' }, { late: true }, {}] as const;
+  const stamps = [{ early: true }, { phase: 'a-f' }, { late: true }, { rehearsal: true }, {}] as const;
   for (const each of stamps) log.add({ ...plain, client: { ...plain.client, ...each } });
   const { archive } = await openDesk({ log });
   const { request: given } = await archive.replay({ fromSequence: 1, max: 9, purpose: 'the hour' });

@@ -94,6 +94,7 @@ test('status says when the disk is below the floor', async (t) => {
   const spool = await temporaryFolder(t);
   const views = {
     spool,
+    rehearsal: false,
     opening: { phases: [], closes: undefined },
     clock: async () => ({ synchronised: undefined, source: '' }),
     reader: openReader(nodeRuntime, spool),

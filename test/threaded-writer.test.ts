@@ -8,7 +8,8 @@ import { openThreadedWriter } from '../src/spool/threaded-writer.ts';
 import { request } from './support/memory.ts';
 import { atEnd, largeMailboxes, openWriter, readAll, temporaryFolder } from './support/spool.ts';
 
-const open = (spool: string, repeatMs = 0) => openThreadedWriter({ spool, rotation: largeMailboxes, repeatMs });
+const open = (spool: string, repeatMs = 0, rehearsal = false) =>
+  openThreadedWriter({ spool, rotation: largeMailboxes, repeatMs, rehearsal });
 
 test('requests cross to the writing thread byte for byte, and their numbers come back', async (t) => {
   const spool = await temporaryFolder(t);
@@ -74,4 +75,16 @@ test('a writer that another one has replaced is lost, and rejects what is append
   assert.ok((await writer.lost) instanceof FencedError);
   await assert.rejects(writer.append([request('three\r\n')]), FencedError);
   await writer.close();
+});
+
+test("a rehearsal's log is not opened in earnest, nor the day's for a rehearsal, by whoever has its claim", async (t) => {
+  for (const rehearsal of [true, false]) {
+    const spool = await temporaryFolder(t);
+    const { writer } = await open(spool, 0, rehearsal);
+    await writer.close();
+    await assert.rejects(open(spool, 0, !rehearsal), { name: 'ConfigError', message: /rehearsal/ });
+    // The refused one has given its claim back.
+    const again = await open(spool, 0, rehearsal);
+    await again.writer.close();
+  }
 });

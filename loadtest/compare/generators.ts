@@ -43,9 +43,9 @@ export interface FloodEnd extends TallyData {
   readonly seconds: number;
 }
 
-/** Runs a flood in a process of its own. */
+/** Runs a flood in a process of its own, against a private server that measures as on the day. */
 export function runFlood(port: number, args: readonly string[]): Promise<FloodEnd> {
-  const all = ['--target', `127.0.0.1:${port}`, '--notes', '/dev/null', ...args];
+  const all = ['--target', `127.0.0.1:${port}`, '--not-a-rehearsal', '--notes', '/dev/null', ...args];
   const options = { execArgv: process.execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as const };
   return new Promise((resolve, reject) => {
     const child = fork(join(import.meta.dirname, '../flood.ts'), all, { ...options, stdio: [...options.stdio] });

@@ -96,7 +96,11 @@ export async function play(plan: Play): Promise<Played> {
       parts.push(sink);
       void sink.gone.then((code) => reject(new Error(`the sink ended with ${code}: ${sink.output()}`)));
     });
-    daemon = await startDaemon(undefined, { SEAWALL_ACK_RELAYS: `smtp://127.0.0.1:${sinkPort}`, ...plan.settings });
+    daemon = await startDaemon(undefined, {
+      SEAWALL_SERVE_REHEARSAL: 'true',
+      SEAWALL_ACK_RELAYS: `smtp://127.0.0.1:${sinkPort}`,
+      ...plan.settings,
+    });
     const registry = start(
       'registry',
       ['--port', String(daemon.soapPort), '--notes', files.registry, ...plan.registry],

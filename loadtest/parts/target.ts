@@ -1,5 +1,6 @@
 // Whether a flood may go where it was pointed. Takes a host and a port, gives the address, or refuses in a sentence. A flood
-// at the wrong machine is an attack: loopback is always fine, everything else must be ours and say that it rehearses.
+// at the wrong machine is an attack, and in the day's order it stands for ever: a Seawall must say that it rehearses, and so
+// must everything that is not loopback, which must be ours besides.
 
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
@@ -46,21 +47,28 @@ function greetingOf({ host, port }: Target): Promise<string> {
 
 /**
  * The address to flood.
- * @param owned whether the operator says that the machine is theirs
+ * @param allowed `owned`: the operator says that the machine is theirs; `real`: that a Seawall here may be in earnest
  * @throws WrongUse when it must not be flooded
  */
-export async function permitted(target: Target, owned: boolean): Promise<Target> {
+export async function permitted(target: Target, allowed: { owned: boolean; real: boolean }): Promise<Target> {
   const found = await lookup(target.host);
   const resolved = { host: found.address, port: target.port };
   const local = isLoopback(found.address);
-  if (!local && !owned) {
+  if (!local && !allowed.owned) {
     throw new WrongUse(
       `${target.host} (${found.address}) is another machine. A flood goes there only with --i-own-this-target, ` +
         'and only if its greeting says that it rehearses. Nothing was sent.',
     );
   }
   const greeting = await greetingOf(resolved);
-  if (!local && !/\brehearsal\b/i.test(greeting)) {
+  const rehearses = /\brehearsal\b/i.test(greeting);
+  if (local && !rehearses && /\bSeawall\b/.test(greeting) && !allowed.real) {
+    throw new WrongUse(
+      `The Seawall at ${target.host}:${target.port} does not say REHEARSAL in its greeting: what it keeps counts. Start it with ` +
+        'serve.rehearsal = true (SEAWALL_SERVE_REHEARSAL=true), or say --not-a-rehearsal. Nothing was sent.',
+    );
+  }
+  if (!local && !rehearses) {
     throw new WrongUse(
       `${target.host} wants to say the word "rehearsal" in its greeting, but says ${JSON.stringify(greeting.slice(0, 200))}. ` +
         'Put that daemon into rehearsal first. Nothing was sent.',

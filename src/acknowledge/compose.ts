@@ -45,13 +45,14 @@ export function composer(options: { from: string; name: string; language: string
       phase: request.client.phase,
       early: request.client.early ?? false,
       late: request.client.late ?? false,
+      rehearsal: request.client.rehearsal ?? false,
     });
     const boundary = `=_${ticket.replace('*', '+')}`;
     const headers = [
       ['Date', headerDate(request.receivedAt)],
       ['From', from],
       ['To', `<${to}>`],
-      ['Subject', headerText(cleanLine(rendered.subject, 250))],
+      ['Subject', headerText(cleanLine(subjectOf(request, rendered.subject), 250))],
       // The time keeps apart two logs that begin with the same tickets: a rehearsal and the day.
       ['Message-ID', `<${ticket}.${request.receivedAt}@${options.name}>`],
       ...threadOf(fields),
@@ -69,6 +70,11 @@ export function composer(options: { from: string; name: string; language: string
   };
 }
 
+/** In code and not in the templates: no template can leave it out. */
+function subjectOf({ client }: StoredRequest, subject: string): string {
+  return client.rehearsal ? `[REHEARSAL] ${subject}` : subject;
+}
+
 /** The block that programs read, also as header fields. Stable: fields are added at the end, none changes its meaning. */
 function factsOf(request: StoredRequest, receivedAt: string): [string, string][] {
   return [
@@ -82,12 +88,13 @@ function factsOf(request: StoredRequest, receivedAt: string): [string, string][]
   ];
 }
 
-/** At which hour it came. */
-function hourFacts({ client: { phase, early, late } }: StoredRequest): [string, string][] {
+/** At which hour it came, and whether it counts. */
+function hourFacts({ client: { phase, early, late, rehearsal } }: StoredRequest): [string, string][] {
   return [
     ...(phase === undefined ? [] : [['Seawall-Phase', phase] satisfies [string, string]]),
     ...(early ? [['Seawall-Early', 'yes'] satisfies [string, string]] : []),
     ...(late ? [['Seawall-Late', 'yes'] satisfies [string, string]] : []),
+    ...(rehearsal ? [['Seawall-Rehearsal', 'yes'] satisfies [string, string]] : []),
   ];
 }
 

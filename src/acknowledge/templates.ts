@@ -32,6 +32,8 @@ interface View {
   /** It came before the opening; it ended after the closing time. */
   readonly early: boolean;
   readonly late: boolean;
+  /** It counts for nothing. */
+  readonly rehearsal: boolean;
 }
 
 interface Rendered {
@@ -112,10 +114,11 @@ const bare: View = {
   phase: undefined,
   early: false,
   late: false,
+  rehearsal: false,
 };
 
 const trials: readonly View[] = [
   bare,
   { ...bare, subject: 'A subject', reference: 'R-1', operation: 'create', names: ['a.example'], moreNames: 2 },
-  { ...bare, phase: 'a-f', early: true, late: true },
+  { ...bare, phase: 'a-f', early: true, late: true, rehearsal: true },
 ];

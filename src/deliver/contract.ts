@@ -2,7 +2,19 @@
 // The WSDL, the check of arguments, the order of the answers and the page at /soap are all made from it.
 // A new operation is a row here and a method of the same name in the desk. Later fields go behind the ones that are here.
 
-import { clientId, history, leaseToken, limits, parked, rates, reason, request, state, wanted } from './records.ts';
+import {
+  clientId,
+  history,
+  leaseToken,
+  limits,
+  parked,
+  rates,
+  reason,
+  rehearsal,
+  request,
+  state,
+  wanted,
+} from './records.ts';
 import type { Role } from './clients.ts';
 import type { Field, Shape } from './schema.ts';
 
@@ -29,6 +41,7 @@ const operations = {
       { name: 'epoch', type: 'string', help: 'changes with each start and after a restore; tokens begin with it' },
       { name: 'serverTime', type: 'dateTime', help: 'our clock, UTC' },
       { name: 'limits', type: limits, help: 'what a Fetch may ask for' },
+      rehearsal,
     ],
     roles: ['consumer', 'reader', 'operator'],
     faults: [],
@@ -67,6 +80,7 @@ const operations = {
       { name: 'request', type: request, many: true, help: 'the batch, in order' },
       { name: 'ready', type: 'unsignedLong', help: 'how many more are ready behind this batch' },
       { name: 'oldestReceivedAt', type: 'dateTime', optional: true, help: 'when the first of the batch came' },
+      rehearsal,
     ],
     roles: ['consumer'],
     faults: ['LEASE_HELD', 'PAUSED', 'BAD_ARGUMENT', 'DAMAGED'],

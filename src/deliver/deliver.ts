@@ -45,9 +45,10 @@ export async function startDeliver(parts: {
   const park = new ParkDesk({ reader, ledger, log });
   const archive = new ArchiveDesk({ limits, clock, reader, ledger, log });
   const front = new FrontDesk({ limits, clock, reader, ledger, log, version, acksPending });
+  const kind = config.serve.rehearsal ? { rehearsal: true } : {};
   const dispatch = new SoapDispatch({
-    Hello: () => front.hello(),
-    Fetch: (input, caller) => desk.fetch(input, caller),
+    Hello: async () => ({ ...(await front.hello()), ...kind }),
+    Fetch: async (input, caller) => ({ ...(await desk.fetch(input, caller)), ...kind }),
     Confirm: (input, caller) => desk.confirm(input, caller),
     Extend: (input, caller) => desk.extend(input, caller),
     Release: (input, caller) => desk.release(input, caller),

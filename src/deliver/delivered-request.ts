@@ -5,7 +5,7 @@ import type { Output } from './contract.ts';
 
 /** @param deliveryCount how often it was delivered, 0 when that is no longer known */
 export function asDelivered(request: StoredRequest, deliveryCount: number): Output<'GetRequest'>['request'] {
-  const { phase, early, late } = request.client;
+  const { phase, early, late, rehearsal } = request.client;
   return {
     sequence: request.sequence,
     ticket: request.ticket,
@@ -20,5 +20,6 @@ export function asDelivered(request: StoredRequest, deliveryCount: number): Outp
     ...(phase !== undefined && { phase }),
     ...(early && { early }),
     ...(late && { late }),
+    ...(rehearsal && { rehearsal }),
   };
 }

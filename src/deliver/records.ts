@@ -35,8 +35,16 @@ export const request = {
     { name: 'phase', type: 'string', optional: true, help: 'phase of the opening in which it came; yours to judge' },
     { name: 'early', type: 'boolean', optional: true, help: 'true when it came before the opening' },
     { name: 'late', type: 'boolean', optional: true, help: 'true when it ended after the closing time' },
+    { name: 'rehearsal', type: 'boolean', optional: true, help: 'true when it counts for nothing' },
   ],
 } as const satisfies RecordType;
+
+export const rehearsal = {
+  name: 'rehearsal',
+  type: 'boolean',
+  optional: true,
+  help: 'true in a rehearsal: nothing of it counts',
+} as const satisfies Field;
 
 export const limits = {
   record: 'Limits',

@@ -22,12 +22,14 @@ export interface HoursParts {
 export class Hours {
   readonly #parts: HoursParts;
   readonly #opening: Opening;
+  readonly rehearsal: boolean;
   /** The phase in which mail was let in last. */
   #opened: string | undefined;
 
   constructor(parts: HoursParts) {
     this.#parts = parts;
     this.#opening = readOpening(parts.config.opening);
+    this.rehearsal = parts.config.serve.rehearsal;
   }
 
   /** A message is announced: why it may not come now, if so. */
@@ -64,6 +66,7 @@ export class Hours {
       ...(phase && { phase: phase.name }),
       ...(state === 'before' && { early: true }),
       ...(state === 'closed' && { late: true }),
+      ...(this.rehearsal && { rehearsal: true }),
       ...(offsetMs !== undefined && { clockOffsetMs: offsetMs }),
     };
   }

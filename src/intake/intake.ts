@@ -153,7 +153,8 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
       log.info({ lastSequence: opened.lastSequence }, 'the log is open');
     } catch (error) {
       if (stopping) return;
-      if (error instanceof DamagedLogError || error instanceof InUseError) return failed.resolve(error);
+      if (error instanceof DamagedLogError || error instanceof InUseError || error instanceof ConfigError)
+        return failed.resolve(error);
       admission.closedBecause = 'storage trouble';
       void floor.look();
       publish();
@@ -176,6 +177,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
   const { address: host, port } = await server.start();
   const opening = open().then(() => floor.start());
   void watch.start();
+  if (hours.rehearsal) log.warn({ spool: spool.dir }, 'REHEARSAL: nothing that is kept here counts');
   log.info({ host, port, protocol: smtp.lmtp ? 'LMTP' : 'SMTP', starttls: tls !== undefined }, 'listening');
 
   return {

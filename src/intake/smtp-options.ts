@@ -26,11 +26,16 @@ export interface SmtpParts {
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
 }
 
-/** @param tls certificate and key, when STARTTLS is to be offered */
-export function optionsOf(config: Config['smtp'], tls: { cert: Buffer; key: Buffer } | undefined): SMTPServerOptions {
+/** @param rehearsal said in the greeting and after HELO @param tls certificate and key, when STARTTLS is to be offered */
+export function optionsOf(
+  config: Config['smtp'],
+  rehearsal: boolean,
+  tls: { cert: Buffer; key: Buffer } | undefined,
+): SMTPServerOptions {
   return {
     name: config.name,
-    banner: 'Seawall',
+    banner: rehearsal ? 'Seawall REHEARSAL' : 'Seawall',
+    ...(rehearsal && { heloResponse: '%s REHEARSAL: nothing that is sent here counts. Nice to meet you, %s' }),
     lmtp: config.lmtp,
     size: config.message_bytes,
     maxRecipients: config.message_recipients,

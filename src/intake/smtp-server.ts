@@ -54,7 +54,7 @@ export class SmtpServer extends SMTPServer {
 
   constructor(parts: SmtpParts) {
     const { config, tls } = parts;
-    super(optionsOf(config, tls));
+    super(optionsOf(config, parts.hours.rehearsal, tls));
     this.#parts = parts;
     this.bookTaken();
     this.#nextId = idsOf(parts.runtime.ids);
@@ -284,7 +284,7 @@ export class SmtpServer extends SMTPServer {
         { ticket, sequence, ...spoken(request.client), from: request.envelope.from, size: bytes.length },
         repeated ? 'kept already: a copy, which got the first ticket' : 'kept',
       );
-      return repeated ? `${ticket} (already kept)` : ticket;
+      return `${ticket}${repeated ? ' (already kept)' : ''}${hours.rehearsal ? ' (rehearsal)' : ''}`;
     } finally {
       message.release();
     }

@@ -16,6 +16,8 @@ export interface Stamps {
   readonly early?: true;
   /** The final dot was read after the closing time; MAIL had come before it. */
   readonly late?: true;
+  /** Kept by a rehearsal: it counts for nothing. */
+  readonly rehearsal?: true;
   /** How far our clock was ahead of the true time by its last measurement, in milliseconds; negative: behind. */
   readonly clockOffsetMs?: number;
 }

@@ -15,6 +15,8 @@ import type { Holder, IntakeView, RegistrarsView, Views } from './views.ts';
 export interface StatusReport {
   readonly spool: string;
   readonly logId: string | null;
+  /** Whether nothing in this spool counts. */
+  readonly rehearsal: boolean;
   readonly at: string;
   readonly opening: OpeningReport;
   readonly clock: ClockReport;
@@ -68,6 +70,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
   return {
     spool: views.spool,
     logId: (await reader.logId()) ?? null,
+    rehearsal: views.rehearsal,
     at: new Date(now).toISOString(),
     opening: openingReport(views.opening, now),
     clock: clockReport(await views.clock(), views.intake?.clockTrouble),
@@ -178,6 +181,7 @@ export function formatStatus(report: StatusReport): string {
     )
     .join(', ');
   return [
+    ...(report.rehearsal ? ['REHEARSAL        nothing in this spool counts'] : []),
     `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
     `Stages           ${stageLine || 'none has ever run here'}`,
     `Intake           ${formatIntake(report.intake)}`,

@@ -92,6 +92,8 @@ export interface ClockView {
 /** Everything there is to look at in one spool, as it stands now. */
 export interface Views {
   readonly spool: string;
+  /** Whether nothing in this spool counts. */
+  readonly rehearsal: boolean;
   readonly opening: Opening;
   readonly clock: () => Promise<ClockView>;
   readonly reader: RequestReader;

@@ -103,6 +103,8 @@ export function encode(
       `Seawall-Id: ${asciiJson(request.id)}\n` +
       `Seawall-Envelope: ${asciiJson(envelope)}\n` +
       `Seawall-Client: ${asciiJson(request.client)}\n` +
+      // JSON is not for people: whoever opens the mailbox must see it.
+      (request.client.rehearsal ? 'Seawall-Rehearsal: yes\n' : '') +
       `Seawall-Stored: ${stored + end.length}\n` +
       `Seawall-Size: ${message.length}\n` +
       `Seawall-SHA256: ${hash('sha256', message)}\n`,
@@ -113,7 +115,7 @@ export function encode(
 }
 
 const headPattern =
-  /^From .*\nSeawall-Sequence: (\d+)\nSeawall-Ticket: (.*)\nSeawall-Received: (.*)\nSeawall-Batch: (\d+)\nSeawall-Id: (.*)\nSeawall-Envelope: (.*)\nSeawall-Client: (.*)\nSeawall-Stored: (\d+)\nSeawall-Size: (\d+)\nSeawall-SHA256: ([0-9a-f]{64})\n$/;
+  /^From .*\nSeawall-Sequence: (\d+)\nSeawall-Ticket: (.*)\nSeawall-Received: (.*)\nSeawall-Batch: (\d+)\nSeawall-Id: (.*)\nSeawall-Envelope: (.*)\nSeawall-Client: (.*)\n(?:Seawall-Rehearsal: yes\n)?Seawall-Stored: (\d+)\nSeawall-Size: (\d+)\nSeawall-SHA256: ([0-9a-f]{64})\n$/;
 
 /** Bytes that every record starts with, at the start of a line. */
 export const recordStart = Buffer.from('From ');

@@ -10,7 +10,8 @@ import { isDurableFile, type Position, readDurable } from './durable.ts';
 import { BrokenRecord, decode } from './format.ts';
 import { indexedOffset, writeIndex } from './index-file.ts';
 import { listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
-import { mailboxFolder, readLogId } from './mailboxes.ts';
+import { readLogId } from './log-id.ts';
+import { mailboxFolder } from './mailboxes.ts';
 
 /** Where a record starts. */
 interface Place {

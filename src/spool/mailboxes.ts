@@ -7,12 +7,13 @@ import { messageOf } from '../errors.ts';
 import { fingerprintsOf } from '../model/fingerprints.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
-import { deferred, type DiskFile, errorCode, type Runtime } from '../ports/runtime.ts';
+import { deferred, type DiskFile, type Runtime } from '../ports/runtime.ts';
 import { type Claim, claim } from './claim.ts';
 import { DurablePublisher, readDurable } from './durable.ts';
 import { encode } from './format.ts';
 import { writeIndex } from './index-file.ts';
 import type { Locks } from './lock-file.ts';
+import { logIdFor } from './log-id.ts';
 import { listMailboxes, mailboxName } from './mailbox-file.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { Repeats } from './repeats.ts';
@@ -27,24 +28,6 @@ export interface Rotation {
 /** The folder of mailboxes in a spool. */
 export function mailboxFolder(spool: string): string {
   return join(spool, 'mailboxes');
-}
-
-/** The log's own name, made once. Undefined before the first writer. */
-export async function readLogId(disk: Runtime['disk'], spool: string): Promise<string | undefined> {
-  try {
-    return (await disk.readFile(join(spool, 'log-id'))).toString('latin1').trim();
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function makeLogId(runtime: Runtime, held: Claim, spool: string): Promise<string> {
-  const id = runtime.ids.uuid();
-  const file = await held.replace(join(spool, 'log-id'), (fresh) => fresh.write(Buffer.from(`${id}\n`), 0));
-  await file.close();
-  await runtime.disk.syncFolder(spool);
-  return id;
 }
 
 /** The newest mailbox: the only one that is written to. */
@@ -241,8 +224,9 @@ async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox)
 /**
  * Claims the log in `spool` and recovers it.
  * @param repeatMs how long a kept request is known when it comes again; 0: not at all
+ * @param rehearsal whether this is a rehearsal's log, and is to be begun as one
  * @returns the writer, and what recovery found
- * @throws InUseError, DamagedLogError, or what the disk says
+ * @throws InUseError, DamagedLogError, ConfigError for a log of the other kind, or what the disk says
  */
 export async function openMailboxes(
   runtime: Runtime,
@@ -250,6 +234,7 @@ export async function openMailboxes(
   spool: string,
   rotation: Rotation,
   repeatMs = 0,
+  rehearsal = false,
 ): Promise<{ writer: RequestWriter; recovered: Recovered; epoch: string }> {
   const { disk } = runtime;
   const folder = mailboxFolder(spool);
@@ -258,7 +243,7 @@ export async function openMailboxes(
   try {
     await disk.makeFolder(folder);
     await disk.syncFolder(spool);
-    const logId = (await readLogId(disk, spool)) ?? (await makeLogId(runtime, held, spool));
+    const logId = await logIdFor(runtime, held, spool, rehearsal);
     const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held, repeatMs > 0);
     const { lastSequence } = recovered;
     const firsts = (await listMailboxes(disk, folder)).filter((first) => first <= lastSequence);

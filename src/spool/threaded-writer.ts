@@ -3,7 +3,7 @@
 // that ends by itself is a lost writer. Owns the thread.
 
 import type { Worker } from 'node:worker_threads';
-import { DamagedLogError, FencedError, InUseError } from '../errors.ts';
+import { ConfigError, DamagedLogError, FencedError, InUseError } from '../errors.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
 import { deferred } from '../ports/runtime.ts';
@@ -16,6 +16,8 @@ export interface Open {
   readonly rotation: Rotation;
   /** How long a kept request is known when it comes again, in milliseconds; 0: not at all. */
   readonly repeatMs: number;
+  /** Whether it is a rehearsal's log, and is to be begun as one. */
+  readonly rehearsal: boolean;
 }
 
 /** Requests on their way across: their messages one behind the other in one piece of memory, which moves and is not copied. */
@@ -68,7 +70,7 @@ export function requestsIn({ heads, messages }: Parcel): NewRequest[] {
   });
 }
 
-const classes = { DamagedLogError, FencedError, InUseError };
+const classes = { ConfigError, DamagedLogError, FencedError, InUseError };
 
 function revived({ name, message, code }: Trouble): Error {
   const Class = name in classes ? classes[name as keyof typeof classes] : Error;
@@ -135,7 +137,7 @@ class ThreadedWriter implements RequestWriter {
 /**
  * Claims the log and recovers it, in a thread of its own.
  * @returns the writer, its epoch, and what recovery cut away
- * @throws InUseError, DamagedLogError, or what the disk says
+ * @throws InUseError, DamagedLogError, ConfigError for a log of the other kind, or what the disk says
  */
 export async function openThreadedWriter(
   open: Open,

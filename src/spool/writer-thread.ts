@@ -23,8 +23,15 @@ if (!port) throw new Error('writer-thread.ts runs as a thread of the intake, and
 const say = (message: FromThread): void => port.postMessage(message);
 
 try {
-  const { spool, rotation, repeatMs } = workerData as Open;
-  const { writer, recovered, epoch } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation, repeatMs);
+  const { spool, rotation, repeatMs, rehearsal } = workerData as Open;
+  const { writer, recovered, epoch } = await openMailboxes(
+    nodeRuntime,
+    lockFiles,
+    spool,
+    rotation,
+    repeatMs,
+    rehearsal,
+  );
   const { lastSequence, cut } = recovered;
   void writer.lost.then((reason) => say({ type: 'lost', ...troubleOf(reason) }));
   port.on('message', (message: ToThread) => {

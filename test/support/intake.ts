@@ -33,6 +33,7 @@ export async function intakeOn(
 ): Promise<RunningIntake> {
   const config = makeConfig(undefined, {
     SEAWALL_SPOOL_DIR: spool,
+    SEAWALL_SPOOL_REHEARSAL_DIR: spool,
     SEAWALL_SMTP_PORT: '0',
     SEAWALL_SERVE_STOP_SECONDS: '2',
     ...settings,
@@ -44,7 +45,8 @@ export async function intakeOn(
     runtime,
     openLog: async () => {
       const repeatMs = config.smtp.duplicate_seconds * 1000;
-      const { writer } = await openMailboxes(runtime, lockFiles, spool, rotation, repeatMs);
+      const { rehearsal } = config.serve;
+      const { writer } = await openMailboxes(runtime, lockFiles, spool, rotation, repeatMs, rehearsal);
       setImmediate(opened.resolve);
       return writer;
     },

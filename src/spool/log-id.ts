@@ -1,0 +1,61 @@
+// The log's own name, and with it what kind of log it is: a rehearsal's says so in its name, which is made once, when the
+// log is begun, and which the chain of every record starts from. So a rehearsal cannot be passed off as the day, nor
+// the day's spool be written to by a rehearsal. Gives the name; a log of the other kind is a ConfigError.
+
+import { join } from 'node:path';
+import { ConfigError } from '../errors.ts';
+import { type Disk, errorCode, type Runtime } from '../ports/runtime.ts';
+import type { Claim } from './claim.ts';
+
+const rehearsalPrefix = 'rehearsal-';
+
+/** The log's own name, made once. Undefined before the first writer. */
+export async function readLogId(disk: Disk, spool: string): Promise<string | undefined> {
+  try {
+    return (await disk.readFile(join(spool, 'log-id'))).toString('latin1').trim();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Whether a log of this name is a rehearsal's. */
+export function isRehearsal(logId: string): boolean {
+  return logId.startsWith(rehearsalPrefix);
+}
+
+function assertKind(logId: string, spool: string, rehearsal: boolean): void {
+  if (isRehearsal(logId) === rehearsal) return;
+  throw new ConfigError(
+    rehearsal
+      ? `The spool ${spool} holds the day's requests (log ${logId}): no rehearsal may write to it. Set spool.rehearsal_dir (SEAWALL_SPOOL_REHEARSAL_DIR) to a folder of its own.`
+      : `The spool ${spool} is a rehearsal's (log ${logId}): nothing real may be kept in it. Set spool.dir (SEAWALL_SPOOL_DIR) to another folder, or serve.rehearsal to true.`,
+  );
+}
+
+/**
+ * Looks whether a spool may be used, before anything is written to it. What cannot be read now is no answer: whoever claims
+ * the log looks again.
+ * @throws ConfigError when it is begun and of the other kind
+ */
+export async function checkKind(disk: Disk, spool: string, rehearsal: boolean): Promise<void> {
+  const logId = await readLogId(disk, spool).catch((error: unknown) => {
+    if (errorCode(error) === undefined) throw error;
+    return undefined;
+  });
+  if (logId !== undefined) assertKind(logId, spool, rehearsal);
+}
+
+/** The name of the log whose claim is held; made now if it has none yet. @throws ConfigError as `checkKind` */
+export async function logIdFor(runtime: Runtime, held: Claim, spool: string, rehearsal: boolean): Promise<string> {
+  const known = await readLogId(runtime.disk, spool);
+  if (known !== undefined) {
+    assertKind(known, spool, rehearsal);
+    return known;
+  }
+  const id = `${rehearsal ? rehearsalPrefix : ''}${runtime.ids.uuid()}`;
+  const file = await held.replace(join(spool, 'log-id'), (fresh) => fresh.write(Buffer.from(`${id}\n`), 0));
+  await file.close();
+  await runtime.disk.syncFolder(spool);
+  return id;
+}
