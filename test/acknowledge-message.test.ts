@@ -8,8 +8,9 @@ import { fieldsOf } from '../src/acknowledge/mail-piece.ts';
 import { headerText, textPart } from '../src/acknowledge/mime.ts';
 import { readMail } from '../src/acknowledge/read-mail.ts';
 import { loadTemplates } from '../src/acknowledge/templates.ts';
-import { notUnderstood, understand } from '../src/acknowledge/understand.ts';
+import { understand } from '../src/acknowledge/understand.ts';
 import type { StoredRequest } from '../src/model/request.ts';
+import { notUnderstood } from '../src/model/understanding.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { sample, templates } from './support/acknowledging.ts';
 import { MemoryLog, request } from './support/memory.ts';
@@ -66,7 +67,10 @@ test('an acknowledgement says what was received, when, and where it stands', asy
     }
   }
   assert.match(mail.text ?? '', /^Seawall-Status: received\nSeawall-Ticket: SW-000000001-\S\nSeawall-Sequence: 1\n/);
-  assert.match(mail.text ?? '', /^Seawall-Reference: TRID-20040511-0001\nSeawall-Name: boulangerie-dupre\.fr\n/m);
+  assert.match(
+    mail.text ?? '',
+    /^Seawall-Form: numbered\nSeawall-Operation: create\nSeawall-Reference: TRID-20040511-0001\nSeawall-Name: boulangerie-dupre\.fr\n\n/m,
+  );
   assert.match(mail.text ?? '', /RECEIVED DOES NOT MEAN REGISTERED/);
 });
 
@@ -79,12 +83,77 @@ test('three requests in one mail have one place and three names', async () => {
   ]);
 });
 
+test('the block and the headers list several requests in order, and what was not understood', async () => {
+  const text = '1a..: C\r\n1e..: R 1\r\n2a..: ü.fr\r\n\r\n1a..: X\r\n1e..: R-é\r\n2a..: no name\r\n';
+  const kept = stored(Buffer.from(`Content-Type: text/plain; charset=utf-8\r\n\r\n${text}`));
+  const wanted = [
+    'Seawall-Form: numbered',
+    'Seawall-Request: 1',
+    'Seawall-Operation: create',
+    'Seawall-Reference: R 1',
+    'Seawall-Name: xn--tda.fr',
+    'Seawall-Request: 2',
+    'Seawall-Reference: R-é',
+    'Seawall-Problem: line 5, field 1a: unknown-operation: no operation of this form: X',
+    'Seawall-Problem: line 7, field 2a: not-a-name: no domain name: no name',
+  ];
+  const bytes = await acknowledge(kept);
+  const mail = await simpleParser(bytes);
+  assert.deepEqual(mail.text?.split('\n\n')[0]?.split('\n').slice(6), wanted);
+  // The parser puts fields of one name together; what it read of each is what the block says.
+  assert.deepEqual(
+    mail.headerLines
+      .filter(({ key }) => /^seawall-(form|request|operation|name|problem)$/.test(key))
+      .map(({ line }) => line.replace(/\r?\n /g, ' ')),
+    wanted.filter((line) => !line.includes('Reference')),
+  );
+  assert.deepEqual(mail.headers.get('seawall-reference'), ['R 1', headerText('R-é')]);
+});
+
+/** Words of each language for what was not understood, for a name, and for several requests. */
+const languages: Record<string, readonly [subject: RegExp, problem: RegExp, several: RegExp]> = {
+  en: [
+    /^Received, not registered: SW-/,
+    /^ {2}line 5, field 2a: .*not a domain name: no name$/m,
+    /read in your mail: 2/,
+  ],
+  fr: [/^Reçu, pas enregistré : SW-/, /^ {2}ligne 5, champ 2a : .*nom de domaine : no name$/m, /lues .* : 2/],
+  de: [/^Eingegangen, nicht registriert: SW-/, /^ {2}Zeile 5, Feld 2a: .*kein Domainname: no name$/m, /Anträge: 2/],
+  es: [/^Recibida, no registrada: SW-/, /^ {2}línea 5, campo 2a: .*nombre de dominio: no name$/m, /mensaje: 2/],
+};
+for (const [language, [subject, problem, several]] of Object.entries(languages)) {
+  test(`an acknowledgement in ${language} says what was read and what was not`, async () => {
+    const text = '1a..: C\r\n2a..: mühle.fr\r\n\r\n1a..: D\r\n2a..: no name\r\n';
+    const kept = stored(Buffer.from(`Content-Type: text/plain; charset=utf-8\r\n\r\n${text}`));
+    const mail = await simpleParser(await acknowledge(kept, language));
+    assert.match(mail.subject ?? '', subject);
+    assert.match(mail.text ?? '', problem);
+    assert.match(mail.text ?? '', several);
+    assert.match(mail.text ?? '', /^ {2}1\. create mühle\.fr \(xn--mhle-0ra\.fr\) *$/m);
+    assert.match(String(mail.html), new RegExp(`<html lang="${language}">[^]*mühle\\.fr \\(xn--mhle-0ra\\.fr\\)`));
+    assert.doesNotMatch(`${mail.text}${String(mail.html)}`, /\{\{|undefined/);
+  });
+}
+
+test('an acknowledgement lists a bounded number of requests and names, and counts the rest', async () => {
+  const keys = Array.from({ length: 60 }, (_, index) => `key: n${index}.example\r\nfor: X\r\n`).join('\r\n');
+  const mail = await simpleParser(await acknowledge(stored(`Subject: s\r\n\r\n${keys}`)));
+  assert.equal(mail.text?.match(/^Seawall-Name: /gm)?.length, 50);
+  assert.match(mail.text ?? '', /^Seawall-More-Requests: 10\nSeawall-More-Names: 10\n/m);
+  assert.match(mail.text ?? '', /^ {2}50\. n49\.example *\n {2}and 10 more$/m);
+  const one = `1a..: C\r\n${Array.from({ length: 60 }, (_, index) => `2a..: n${index}.fr\r\n`).join('')}`;
+  assert.match(
+    (await simpleParser(await acknowledge(stored(`\r\n${one}`)))).text ?? '',
+    /^ {2}n49\.fr\n {2}and 10 more$/m,
+  );
+});
+
 test('French reads as French, and accents survive', async () => {
   const mail = await simpleParser(await acknowledge(stored(await sample('multipart-html')), 'fr'));
   assert.match(mail.subject ?? '', /^Reçu, pas enregistré : SW-/);
   assert.match(mail.text ?? '', /REÇU NE VEUT PAS DIRE ENREGISTRÉ/);
   assert.match(mail.text ?? '', /samedi 21 novembre 2026, 09:00:00\.123 UTC/);
-  assert.match(mail.text ?? '', /^ {2}pluvier-doré\.fr$/m);
+  assert.match(mail.text ?? '', /^ {2}pluvier-doré\.fr \(xn--pluvier-dor-lbb\.fr\)$/m);
   assert.match(mail.text ?? '', /Demande pour pluvier-doré\.fr/);
 });
 
@@ -132,7 +201,7 @@ test('nothing in a mail adds a header or a part to its acknowledgement', async (
 test('every line is short enough and ASCII, whatever is quoted', async () => {
   const subject = Buffer.from(`${'ünïcödé '.repeat(40)}${'x'.repeat(300)}`).toString('base64');
   const references = Array.from({ length: 40 }, (_, each) => `<${'r'.repeat(150)}${each}@a.example>`).join(' ');
-  for (const language of ['en', 'fr']) {
+  for (const language of ['en', 'fr', 'de', 'es']) {
     const kept = stored(
       Buffer.from(
         `Subject: =?utf-8?B?${subject}?=\r\nMessage-ID: <m@a>\r\nReferences: ${references}\r\n\r\n2a..: ü.example`,
@@ -144,7 +213,7 @@ test('every line is short enough and ASCII, whatever is quoted', async () => {
     }
     const mail = await simpleParser(bytes);
     assert.equal([mail.references].flat().length, 21);
-    assert.match(mail.text ?? '', /^Seawall-Name: ü\.example$/m);
+    assert.match(mail.text ?? '', /^Seawall-Name: xn--tda\.example$/m);
   }
 });
 

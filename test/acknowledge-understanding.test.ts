@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { domainToASCII } from 'node:url';
 import { array, assert as check, asyncProperty, constantFrom, oneof, string } from 'fast-check';
 import { automaticReason } from '../src/acknowledge/automatic.ts';
 import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../src/acknowledge/mail-piece.ts';
-import { namesReader } from '../src/acknowledge/names-of.ts';
 import { readMail } from '../src/acknowledge/read-mail.ts';
-import { type Understanding, understand } from '../src/acknowledge/understand.ts';
+import { understand } from '../src/acknowledge/understand.ts';
+import { understandingReader } from '../src/acknowledge/understanding-of.ts';
+import type { Understanding } from '../src/model/understanding.ts';
+import type { StoredRequest } from '../src/model/request.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { sample } from './support/acknowledging.ts';
 import { MemoryLog, request } from './support/memory.ts';
@@ -28,7 +29,18 @@ function repeatable(messageId: string): string | undefined {
   return messageIdOf(fieldsOf(Buffer.from(`Message-ID: ${messageId}\r\n\r\n`)));
 }
 
-const expected: Record<string, Partial<Understanding>> = {
+interface Expected extends Partial<Omit<Understanding, 'names' | 'problems'>> {
+  /** U-labels. */
+  readonly names: readonly string[];
+  /** Line, field and code. */
+  readonly problems?: readonly string[];
+}
+
+const unicode = ({ names }: Understanding): string[] => names.map((name) => name.unicode);
+const places = ({ problems }: Understanding): string[] =>
+  problems.map((each) => `${each.line} ${each.field} ${each.code}`);
+
+const expected: Record<string, Expected> = {
   'afnic-create': {
     form: 'numbered',
     subject: 'REGSARL domain_create [TRID-20040511-0001]',
@@ -44,18 +56,18 @@ const expected: Record<string, Partial<Understanding>> = {
     operation: 'new',
   },
   'automaton-three-requests': {
-    form: 'key-value',
+    form: 'automaton',
     subject: 'TAG REQUEST',
     names: ['heron.example', 'egret.example', 'bittern.example'],
   },
   'rri-create': {
-    form: 'key-value',
+    form: 'rri',
     subject: 'create',
     names: ['mühlenbach.example'],
     reference: 'ORD-4711',
-    operation: 'Create',
+    operation: 'create',
   },
-  'rpsl-object': { form: 'key-value', subject: 'NEW', names: ['curlew.example'], reference: undefined },
+  'rpsl-object': { form: 'rpsl', subject: 'NEW', names: ['curlew.example'], reference: undefined, operation: 'new' },
   'free-text': { form: undefined, subject: 'je voudrais barrage.fr', names: [], reference: undefined },
   'multipart-html': {
     form: 'numbered',
@@ -64,19 +76,28 @@ const expected: Record<string, Partial<Understanding>> = {
     reference: 'TRID-P-1',
   },
   'auto-reply': { form: undefined, subject: 'Out of office', names: [] },
-  'no-headers-but-a-body': { form: 'numbered', subject: '', names: ['headerless.fr'] },
+  'no-headers-but-a-body': {
+    form: 'numbered',
+    subject: '',
+    names: ['headerless.fr'],
+    problems: ['1 1a missing-field'],
+  },
   // {{constructor}}.fr is no name; the reference is quoted as it stands, and nothing evaluates it.
   'hostile-subject': {
     form: 'numbered',
     subject: '<![CDATA[</message></request>&amp;<fake/>]]>',
     names: [],
     reference: '${jndi:ldap://x}',
+    problems: ['2 2a not-a-name'],
   },
 };
 for (const [name, wanted] of Object.entries(expected)) {
   test(`the sample requests: understands ${name}`, async () => {
     const understood = await read(await sample(name));
-    assert.deepEqual({ ...understood, ...wanted }, understood);
+    const { names, problems = [], ...rest } = wanted;
+    assert.deepEqual(unicode(understood), names);
+    assert.deepEqual(places(understood), problems);
+    assert.deepEqual({ ...understood, ...rest }, understood);
   });
 }
 
@@ -92,7 +113,7 @@ test('odd mails: finds the form in a mail that is HTML only', async () => {
     '<html><head><title>x</title><style>2a..: style.example</style></head><body>' +
     '<p>1a..: C<br/>1e..: T-7<br>2a..: pluvier-dor&eacute;.fr</p><!-- 2a..: comment.example --></body></html>';
   const understood = await read(`Subject: h\r\nContent-Type: text/html; charset=utf-8\r\n\r\n${html}`);
-  assert.deepEqual(understood.names, ['pluvier-doré.fr']);
+  assert.deepEqual(unicode(understood), ['pluvier-doré.fr']);
   assert.equal(understood.reference, 'T-7');
 });
 
@@ -105,22 +126,23 @@ test('odd mails: takes a reference out of the subject only where it is clearly o
 
 test('odd mails: reads several numbered forms in one mail, and lists a name once', async () => {
   const understood = await read('Subject: s\r\n\r\n2a..: a.fr\r\n1e..: R1\r\n2a..: b.fr\r\n1e..: R2\r\n2a..: a.fr\r\n');
-  assert.deepEqual(understood.names, ['a.fr', 'b.fr']);
+  assert.deepEqual(unicode(understood), ['a.fr', 'b.fr']);
+  assert.deepEqual(
+    understood.requests.map(({ names, reference }) => [names[0]?.ascii, reference]),
+    [
+      ['a.fr', 'R1'],
+      ['b.fr', 'R2'],
+      ['a.fr', undefined],
+    ],
+  );
   assert.equal(understood.reference, 'R1');
-});
-
-test('odd mails: lists a bounded number of names and counts the rest', async () => {
-  const lines = Array.from({ length: 60 }, (_, index) => `domain: n${index}.example`).join('\r\n\r\n');
-  const understood = await read(`Subject: s\r\n\r\n${lines}\r\n`);
-  assert.equal(understood.names.length, 50);
-  assert.equal(understood.moreNames, 10);
 });
 
 test('odd mails: cleans what could speak to a terminal, turn text around or end a line', async () => {
   const subject = Buffer.from('a\u0007b\u202ec\u2028d\u200be\u001b[31mf').toString('base64');
   const understood = await read(`Subject: =?utf-8?B?${subject}?=\r\n\r\ndomain: a\u202e.example\r\n`);
   assert.equal(understood.subject, 'a bc de [31mf');
-  assert.deepEqual(understood.names, ['a.example']);
+  assert.deepEqual(unicode(understood), ['a.example']);
 });
 
 test('odd mails: cuts a piece at a line end', () => {
@@ -199,7 +221,7 @@ for (const [name, [start, unit]] of Object.entries(heavy)) {
 
 test('for a registry that pulls by name, two spellings of a name are one name', async () => {
   const log = new MemoryLog();
-  log.add(request('Subject: a\r\n\r\n1a..: C\r\n2a..: M\u00fchlenbach.example\r\n'));
+  log.add(request('Content-Type: text/plain; charset=iso-8859-1\r\n\r\n1a..: C\r\n2a..: M\u00dcHLENBACH.example\r\n'));
   log.add(
     request(
       'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nRG9tYWluOiBtw7xobGVuYmFjaC5leGFtcGxlDQo=\r\n',
@@ -207,10 +229,19 @@ test('for a registry that pulls by name, two spellings of a name are one name', 
   );
   log.add(request('Subject: c\r\n\r\n2a..: xn--mhlenbach-q9a.example\r\n'));
   log.add(request('Subject: d\r\n\r\nno form at all\r\n'));
-  const namesOf = namesReader(65_536, nodeRuntime.clock);
-  const [, base64, aLabel, none] = await Promise.all(log.stored.map((each) => namesOf(each)));
-  assert.deepEqual(base64, [domainToASCII('mühlenbach.example')]);
-  assert.equal(base64[0]!.startsWith('xn--'), true);
-  assert.deepEqual(aLabel, ['xn--mhlenbach-q9a.example']);
+  const understandRequest = understandingReader(65_536, nodeRuntime.clock);
+  const namesOf = async (each: StoredRequest) => (await understandRequest(each)).names.map(({ ascii }) => ascii);
+  const [upperCase, base64, aLabel, none] = await Promise.all(log.stored.map(namesOf));
+  assert.deepEqual(base64, ['xn--mhlenbach-q9a.example']);
+  assert.deepEqual(aLabel, base64);
   assert.deepEqual(none, []);
+  assert.deepEqual(upperCase, base64);
+});
+
+test('an understanding is remembered', async () => {
+  const log = new MemoryLog();
+  log.add(request('Subject: a\r\n\r\n1a..: C\r\n2a..: a.example\r\n'));
+  const understandRequest = understandingReader(65_536, nodeRuntime.clock);
+  const first = await understandRequest(log.stored[0]!);
+  assert.equal(await understandRequest(log.stored[0]!), first);
 });

@@ -6,6 +6,7 @@ import { setMaxListeners } from 'node:events';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { StoredRequest } from '../model/request.ts';
+import { notUnderstood } from '../model/understanding.ts';
 import type { Clock } from '../ports/runtime.ts';
 import type { AckState } from './ack-state.ts';
 import { automaticReason } from './automatic.ts';
@@ -17,7 +18,7 @@ import { type Fields, fieldsOf, pieceOf } from './mail-piece.ts';
 import { readMail } from './read-mail.ts';
 import type { Recorder } from './recorder.ts';
 import type { Relays } from './relays.ts';
-import { notUnderstood, understand } from './understand.ts';
+import { understand } from './understand.ts';
 
 /** After so many tries that reached no relay a mail waits its turn like one that was put off: it may be the cause. */
 const unreachableMax = 3;

@@ -10,11 +10,15 @@ const breaking = /[\p{Cc}\p{Zl}\p{Zp}]+/gu;
  */
 const unseen = /(?![\u200c\u200d])[\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu;
 
+/** Nearly every text there is: words of ASCII with one space between. */
+const clean = /^(?:[!-~]+(?: [!-~]+)*)?$/;
+
 /**
  * One clean line of at most `max` code points; what is longer ends in `…`.
  * @param max the most code points
  */
 export function cleanLine(text: string, max: number): string {
+  if (text.length <= max && clean.test(text)) return text;
   // Cut first, generously, so that a megabyte of subject costs no more than a long line.
   const line = text
     .slice(0, max * 8)

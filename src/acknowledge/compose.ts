@@ -4,12 +4,14 @@
 
 import { ConfigError } from '../errors.ts';
 import type { StoredRequest } from '../model/request.ts';
+import type { Understanding } from '../model/understanding.ts';
 import type { Outgoing } from './carrier.ts';
 import { type Fields, messageIdOf, referencesOf } from './mail-piece.ts';
 import { headerDate, headerText, textPart } from './mime.ts';
 import { cleanLine } from './clean.ts';
+import { factsOf, factsRead } from './facts.ts';
+import { shownOf } from './shown.ts';
 import type { Render } from './templates.ts';
-import type { Understanding } from './understand.ts';
 
 /** Makes acknowledgements; undefined when the sender's address is none that can be written to. */
 export type Compose = (request: StoredRequest, understood: Understanding, fields: Fields) => Outgoing | undefined;
@@ -28,20 +30,16 @@ export function composer(options: { from: string; name: string; language: string
     const to = request.envelope.from;
     if (!isWritable(to)) return undefined;
     const receivedAt = new Date(request.receivedAt).toISOString();
-    const facts = factsOf(request, receivedAt);
+    const facts = [...factsOf(request, receivedAt), ...factsRead(understood)];
     const rendered = options.render({
-      block: [...facts, ...readFacts(understood)].map((fact) => fact.join(': ')).join('\n'),
+      block: facts.map((fact) => fact.join(': ')).join('\n'),
       ticket,
       sequence,
       receivedAt,
       receivedOn: `${day.format(request.receivedAt)}, ${receivedAt.slice(11, 23)} UTC`,
       size: request.size,
       sha256: request.sha256,
-      subject: understood.subject,
-      reference: understood.reference,
-      operation: understood.operation,
-      names: understood.names,
-      moreNames: understood.moreNames,
+      ...shownOf(understood),
       phase: request.client.phase,
       early: request.client.early ?? false,
       late: request.client.late ?? false,
@@ -58,7 +56,7 @@ export function composer(options: { from: string; name: string; language: string
       ...threadOf(fields),
       ['Auto-Submitted', 'auto-replied'],
       ['X-Auto-Response-Suppress', 'All'],
-      ...facts,
+      ...facts.map(([name, value]) => [name, headerText(value)]),
       ['MIME-Version', '1.0'],
       ['Content-Type', `multipart/alternative; boundary="${boundary}"`],
     ];
@@ -73,35 +71,6 @@ export function composer(options: { from: string; name: string; language: string
 /** In code and not in the templates: no template can leave it out. */
 function subjectOf({ client }: StoredRequest, subject: string): string {
   return client.rehearsal ? `[REHEARSAL] ${subject}` : subject;
-}
-
-/** The block that programs read, also as header fields. Stable: fields are added at the end, none changes its meaning. */
-function factsOf(request: StoredRequest, receivedAt: string): [string, string][] {
-  return [
-    ['Seawall-Status', 'received'],
-    ['Seawall-Ticket', request.ticket],
-    ['Seawall-Sequence', String(request.sequence)],
-    ['Seawall-Received', receivedAt],
-    ['Seawall-Size', String(request.size)],
-    ['Seawall-SHA256', request.sha256],
-    ...hourFacts(request),
-  ];
-}
-
-/** At which hour it came, and whether it counts. */
-function hourFacts({ client: { phase, early, late, rehearsal } }: StoredRequest): [string, string][] {
-  return [
-    ...(phase === undefined ? [] : [['Seawall-Phase', phase] satisfies [string, string]]),
-    ...(early ? [['Seawall-Early', 'yes'] satisfies [string, string]] : []),
-    ...(late ? [['Seawall-Late', 'yes'] satisfies [string, string]] : []),
-    ...(rehearsal ? [['Seawall-Rehearsal', 'yes'] satisfies [string, string]] : []),
-  ];
-}
-
-/** The part of the block that comes out of the mail; in the text only. */
-function readFacts({ reference, names }: Understanding): [string, string][] {
-  const facts = names.map((name): [string, string] => ['Seawall-Name', name]);
-  return reference === undefined ? facts : [['Seawall-Reference', reference], ...facts];
 }
 
 /** In-Reply-To and References (RFC 5322 section 3.6.4), when the request has a Message-ID that can be repeated. */

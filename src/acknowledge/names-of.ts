@@ -2,12 +2,11 @@
 // spelling (lower case, A-labels), so that two spellings of one name are one name. Never rejects: a mail that cannot be
 // understood has no names. Only the piece that acknowledging reads is looked at. Owns a bounded memory of its answers.
 
-import { domainToASCII } from 'node:url';
 import type { StoredRequest } from '../model/request.ts';
 import type { Clock } from '../ports/runtime.ts';
 import { pieceOf } from './mail-piece.ts';
 import { readMail } from './read-mail.ts';
-import { namesIn } from './understand.ts';
+import { understand } from './understand.ts';
 
 /** Answers that are kept: a line that is looked through again and again is not parsed again and again. */
 const answersKept = 20_000;
@@ -19,12 +18,12 @@ export function namesReader(parseBytes: number, clock: Clock): (request: StoredR
     const known = answers.get(sequence);
     if (known) return known;
     const mail = await readMail(pieceOf(message, parseBytes), clock);
-    const names = new Set((mail ? namesIn(mail) : []).map((name) => domainToASCII(name) || name.toLowerCase()));
-    answers.set(sequence, [...names]);
+    const names = mail ? understand(mail).names.map(({ ascii }) => ascii) : [];
+    answers.set(sequence, names);
     for (const oldest of answers.keys()) {
       if (answers.size <= answersKept) break;
       answers.delete(oldest);
     }
-    return [...names];
+    return names;
   };
 }

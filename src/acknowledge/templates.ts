@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import Handlebars from 'handlebars';
 import { ConfigError, messageOf } from '../errors.ts';
 import { type Disk, errorCode } from '../ports/runtime.ts';
+import { type ShownName, type ShownProblem, type ShownRequest, trialProblems } from './shown.ts';
 
 /** What a template can name. Every key is always there; undefined and empty ones count as false in `{{#if}}`. */
 interface View {
@@ -21,12 +22,20 @@ interface View {
   /** Bytes. */
   readonly size: number;
   readonly sha256: string;
-  /** From here on: out of the request, cleaned. */
+  /** From here on: out of the request, cleaned and bounded (shown.ts). */
   readonly subject: string;
   readonly reference: string | undefined;
   readonly operation: string | undefined;
-  readonly names: readonly string[];
+  readonly form: string | undefined;
+  readonly names: readonly ShownName[];
   readonly moreNames: number;
+  /** Whether the mail holds more than one request. */
+  readonly several: boolean;
+  readonly requestCount: number;
+  readonly requests: readonly ShownRequest[];
+  readonly moreRequests: number;
+  readonly problems: readonly ShownProblem[];
+  readonly moreProblems: number;
   /** Name of the phase of the opening in which the request came. */
   readonly phase: string | undefined;
   /** It came before the opening; it ended after the closing time. */
@@ -109,16 +118,47 @@ const bare: View = {
   subject: '',
   reference: undefined,
   operation: undefined,
+  form: undefined,
   names: [],
   moreNames: 0,
   phase: undefined,
   early: false,
   late: false,
   rehearsal: false,
+  several: false,
+  requestCount: 0,
+  requests: [],
+  moreRequests: 0,
+  problems: [],
+  moreProblems: 0,
+};
+
+const name: ShownName = { unicode: 'é.example', ascii: 'xn--9ca.example', differs: true };
+const rich: View = {
+  ...bare,
+  subject: 'A subject',
+  reference: 'R-1',
+  operation: 'create',
+  form: 'numbered',
+  names: [name, { unicode: 'a.example', ascii: 'a.example', differs: false }],
+  moreNames: 2,
+  requestCount: 1,
+  problems: trialProblems,
+  moreProblems: 2,
 };
 
 const trials: readonly View[] = [
   bare,
-  { ...bare, subject: 'A subject', reference: 'R-1', operation: 'create', names: ['a.example'], moreNames: 2 },
+  rich,
+  {
+    ...rich,
+    several: true,
+    requestCount: 9,
+    requests: [
+      { number: 1, operation: undefined, reference: undefined, names: [] },
+      { number: 2, operation: 'create', reference: 'R-2', names: rich.names },
+    ],
+    moreRequests: 7,
+  },
   { ...bare, phase: 'a-f', early: true, late: true, rehearsal: true },
 ];

@@ -1,68 +1,48 @@
-// What a mail asks for, as far as it can be told: subject, name(s), the registrar's own reference, operation. Takes what
-// read-mail.ts read, gives cleaned and bounded text. Pure, never throws. A view that serves the acknowledgement: nothing
-// here decides whether a request is kept.
+// What a mail asks for, as far as it can be told: subject, requests, and what was not understood, where. Takes what
+// read-mail.ts read, gives cleaned text. Pure, never throws, linear in the length of the mail. A view: nothing here decides
+// whether a request is kept.
 
+import type { Asked, DomainName, Problem, Understanding } from '../model/understanding.ts';
 import { cleanLine } from './clean.ts';
 import { forms } from './forms/forms.ts';
-import { isName } from './names.ts';
+import { ownLines, quotedLines } from './forms/rows.ts';
 import type { Readable } from './read-mail.ts';
-
-/** Names that an acknowledgement lists; of the rest it gives the count. */
-const namesShown = 50;
-
-export interface Understanding {
-  /** Id of the form that was detected. */
-  readonly form: string | undefined;
-  readonly subject: string;
-  /** Without repeats, in the order of the mail, at most 50. */
-  readonly names: readonly string[];
-  /** How many more names there are. */
-  readonly moreNames: number;
-  readonly reference: string | undefined;
-  readonly operation: string | undefined;
-}
-
-/** What is known of a mail that could not be read. */
-export const notUnderstood: Understanding = {
-  form: undefined,
-  subject: '',
-  names: [],
-  moreNames: 0,
-  reference: undefined,
-  operation: undefined,
-};
 
 /** `[TRID-20040511-0001]` in a subject is a reference; a mere number or word in brackets is not. */
 const subjectReference = /\[((?:TRID|CLTRID|CTID|TRX|TXN|REF)[-:#_ ]?(?=[\w.-]*\d)[\w.-]{1,64})\]/i;
 
-/** What can be a name, cleaned, without repeats. */
-function cleanNames(found: readonly string[]): Set<string> {
-  const names = new Set<string>();
-  for (const name of found) {
-    const clean = cleanLine(name, 254);
-    if (isName(clean)) names.add(clean);
-  }
-  return names;
-}
-
-/** Every name that a mail asks for, as the registrar wrote it. */
-export function namesIn(mail: Readable): readonly string[] {
-  const form = forms.find((each) => each.detect(mail.lines));
-  return [...cleanNames(form?.parse(mail.lines).names ?? [])];
-}
-
-/** Finds the form and takes from it what an acknowledgement quotes. */
-export function understand(mail: Readable): Understanding {
-  const form = forms.find((each) => each.detect(mail.lines));
-  const found = form?.parse(mail.lines) ?? { names: [] };
-  const names = cleanNames(found.names);
-  const reference = found.reference ?? subjectReference.exec(mail.subject)?.[1];
+/** Finds the form and takes from it what it asks for. */
+export function understand({ subject, lines }: Readable): Understanding {
+  const sheet = ownLines(lines);
+  const form = forms.find((each) => each.detect(sheet));
+  const found = form?.parse(sheet, subject) ?? { requests: [], problems: quotedForm(lines), moreProblems: 0 };
+  const { requests, problems, moreProblems } = found;
   return {
     form: form?.id,
-    subject: cleanLine(mail.subject, 200),
-    names: [...names].slice(0, namesShown),
-    moreNames: Math.max(0, names.size - namesShown),
-    reference: reference === undefined ? undefined : cleanLine(reference, 100) || undefined,
-    operation: found.operation === undefined ? undefined : cleanLine(found.operation, 40) || undefined,
+    subject: cleanLine(subject, 200),
+    requests,
+    names: namesOf(requests),
+    operation: requests.every(({ operation }) => operation === requests[0]?.operation)
+      ? requests[0]?.operation
+      : undefined,
+    reference:
+      requests.find(({ reference }) => reference !== undefined)?.reference ??
+      subjectReference.exec(subject.slice(0, 2_000))?.[1],
+    problems,
+    moreProblems,
   };
+}
+
+/** A form that is only quoted is not read: it is what was said before. That it is there is worth a word. */
+function quotedForm(lines: readonly string[]): Problem[] {
+  const sheet = quotedLines(lines);
+  const [first] = sheet.rows;
+  if (!first) return [];
+  const form = forms.find((each) => each.detect(sheet));
+  return form ? [{ line: first.line, field: form.nameField, code: 'quoted-form', value: '' }] : [];
+}
+
+function namesOf(requests: readonly Asked[]): readonly DomainName[] {
+  if (requests.length === 1) return requests[0]?.names ?? [];
+  return [...new Map(requests.flatMap(({ names }) => names.map((name) => [name.ascii, name] as const))).values()];
 }

@@ -1,8 +1,10 @@
 // The forms in the order in which they are tried: the strictest first. A new form is a file beside this one and a line here.
 
+import { automaton } from './automaton.ts';
 import type { Form } from './form.ts';
 import { internic } from './internic.ts';
-import { keyValue } from './key-value.ts';
 import { numbered } from './numbered.ts';
+import { rpsl } from './rpsl.ts';
+import { rri } from './rri.ts';
 
-export const forms: readonly Form[] = [numbered, internic, keyValue];
+export const forms: readonly Form[] = [numbered, internic, rri, automaton, rpsl];
