@@ -9,7 +9,7 @@ import { runAll, runStage } from './main.ts';
 import { readOpening } from './model/opening.ts';
 import { sequenceOf } from './model/ticket.ts';
 import { formatOpening, openingReport } from './operate/opening-status.ts';
-import { listRequests } from './operate/list.ts';
+import { listRequests, namesColumn } from './operate/list.ts';
 import { collectStatus, formatStatus, humanAge, humanBytes } from './operate/status.ts';
 import { passwdVerb } from './passwd.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
@@ -29,6 +29,8 @@ usage: seawall VERB [options]
       --state STATE                        waiting, retrying, acknowledged, none due, failed; ready, leased, parked,
                                            confirmed
       --since TIME --until TIME            time of receipt, ISO 8601
+      --name TEXT                          a name asked for contains TEXT (mühle or xn--mhle-0ra)
+      --brief                              without names: does not read the mails, and is fast
   cat SEQUENCE|TICKET    the exact bytes that the registrar sent
       --headers                            only the mail's own header section
       --envelope                           who sent it to whom, from where and when, as JSON
@@ -58,6 +60,8 @@ const options = {
   state: { type: 'string' },
   since: { type: 'string' },
   until: { type: 'string' },
+  name: { type: 'string' },
+  brief: { type: 'boolean' },
   roles: { type: 'string' },
   registrar: { type: 'string' },
   user: { type: 'string' },
@@ -79,7 +83,7 @@ type Options = ReturnType<typeof parseCommandLine>['values'];
 const taken: Readonly<Record<string, readonly (keyof Options)[]>> = {
   serve: [],
   status: ['json'],
-  list: ['json', 'from', 'to', 'limit', 'last', 'sender', 'state', 'since', 'until'],
+  list: ['json', 'from', 'to', 'limit', 'last', 'sender', 'state', 'since', 'until', 'name', 'brief'],
   cat: ['headers', 'envelope'],
   verify: [],
   passwd: ['roles', 'registrar', 'user'],
@@ -177,6 +181,9 @@ async function status(config: Config, values: Options): Promise<number> {
   return exitCode.ok;
 }
 
+/** Characters of the column with names. */
+const namesWidth = 28;
+
 async function list(config: Config, values: Options): Promise<number> {
   const views = await openViews(config);
   const now = nodeRuntime.clock.now();
@@ -194,10 +201,12 @@ async function list(config: Config, values: Options): Promise<number> {
     ...(values.state !== undefined && { state: values.state }),
     ...(values.since !== undefined && { since: timeFrom(values.since, '--since') }),
     ...(values.until !== undefined && { until: timeFrom(values.until, '--until') }),
+    ...(values.name !== undefined && { name: values.name.normalize('NFC').toLowerCase() }),
+    ...(values.brief && { brief: true }),
   };
   if (!values.json) {
     print(
-      `${'SEQUENCE'.padStart(10)}  ${'TICKET'.padEnd(14)}  ${'SIZE'.padStart(9)}  ${'AGE'.padStart(7)}  ${'ACKNOWLEDGEMENT'.padEnd(15)}  ${'REGISTRY'.padEnd(9)}  SENDER`,
+      `${'SEQUENCE'.padStart(10)}  ${'TICKET'.padEnd(14)}  ${'SIZE'.padStart(9)}  ${'AGE'.padStart(7)}  ${'ACKNOWLEDGEMENT'.padEnd(15)}  ${'REGISTRY'.padEnd(9)}  ${values.brief ? '' : `${'NAMES'.padEnd(namesWidth)}  `}SENDER`,
     );
   }
   let count = 0;
@@ -206,9 +215,10 @@ async function list(config: Config, values: Options): Promise<number> {
     if (values.json) print(JSON.stringify(row));
     else {
       const { sequence, ticket, size, ageSeconds, acknowledgement, registry, sender } = row;
+      const names = values.brief ? '' : `${namesColumn(row.unicodeNames ?? [], namesWidth).padEnd(namesWidth)}  `;
       const shown = sender === '' ? '<>' : sender.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
       print(
-        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${humanBytes(size).padStart(9)}  ${humanAge(ageSeconds).padStart(7)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${shown}`,
+        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${humanBytes(size).padStart(9)}  ${humanAge(ageSeconds).padStart(7)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${shown}`,
       );
     }
     // A reader that is slower than we are (a pager) is waited for.

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from './config.ts';
 import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './errors.ts';
 import { type Logger, makeLogger } from './logger.ts';
-import { nodeRuntime } from './ports/node-runtime.ts';
+import { nodeRuntime as runtime } from './ports/node-runtime.ts';
 import type { OpenJournal } from './ports/journal.ts';
 import { errorCode, isDiskTrouble } from './ports/runtime.ts';
 import { runCommand } from './ports/run-command.ts';
@@ -22,8 +22,6 @@ import { checkKind } from './spool/log-id.ts';
 import { openReader } from './spool/mailbox-reader.ts';
 import { openThreadedWriter } from './spool/threaded-writer.ts';
 import { openViews, replayAcks, type StageName, stages } from './spool-views.ts';
-
-const runtime = nodeRuntime;
 
 async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
   const spool = config.spool.dir;
@@ -55,9 +53,9 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
   }
   const { startDeliver } = await import('./deliver/deliver.ts');
   const acksPending = async () => Math.max(0, (await reader.durable()) - (await replayAcks(spool)).settledThrough);
-  const { namesReader } = await import('./acknowledge/names-of.ts');
-  const namesOf = namesReader(config.ack.parse_bytes, runtime.clock);
-  return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, namesOf });
+  const { understandingReader } = await import('./acknowledge/understanding-of.ts');
+  const understand = understandingReader(config.ack.parse_bytes, runtime.clock);
+  return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, understand });
 }
 
 const orphaned = 'the supervisor is gone';

@@ -53,6 +53,7 @@ export async function openViews(config: Config): Promise<Views> {
     }
   }
   const { readIntakeState } = await import('./intake/intake-state.ts');
+  const { understandingReader } = await import('./acknowledge/understanding-of.ts');
   const intake = await readIntakeState(runtime, spool);
   const reader = openReader(runtime, spool);
   const logId = await reader.logId();
@@ -63,6 +64,7 @@ export async function openViews(config: Config): Promise<Views> {
     clock: async () => intake?.clock ?? (await import('./intake/clock-sync.ts')).askClock(runCommand),
     intake,
     reader,
+    understand: understandingReader(config.ack.parse_bytes, runtime.clock),
     acks: await replayAcks(spool),
     registry: await replayLeases(spool),
     holders,

@@ -62,6 +62,21 @@ async function send(port: number, messages: readonly string[]): Promise<string[]
   return replies;
 }
 
+/** What a verb writes is read as bytes. */
+const utf8 = (bytes: string): string => Buffer.from(bytes, 'latin1').toString();
+
+/** A line of `list --json`. */
+interface Row {
+  readonly sequence: number;
+  readonly ticket: string;
+  readonly size: number;
+  readonly form?: string;
+  readonly operation?: string;
+  readonly reference?: string;
+  readonly names: readonly string[];
+  readonly unicodeNames: readonly string[];
+}
+
 test('swaks hands over every sample, list and cat give it back byte for byte, and the acknowledgements lie in the spool', async (t) => {
   if (!(await has(t, ['swaks', '--version']))) return;
   const on = await daemon(t);
@@ -77,10 +92,10 @@ test('swaks hands over every sample, list and cat give it back byte for byte, an
     ];
     await run('swaks', [...target, '--data', `@${join(samples, name)}`, '--silent', '2']);
   }
-  const rows = (await verb(on, 'list', '--json')).stdout
+  const rows = utf8((await verb(on, 'list', '--json')).stdout)
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as { sequence: number; ticket: string; size: number });
+    .map((line) => JSON.parse(line) as Row);
   assert.deepEqual(
     rows.map((row) => row.ticket),
     names.map((_, i) => ticketOf(i + 1)),
@@ -113,6 +128,22 @@ test('swaks hands over every sample, list and cat give it back byte for byte, an
     to: ['domain@registry.example'],
   });
   assert.match((await verb(on, 'list', '--last', '2')).stdout, /SW-000000009-.*\n.*SW-000000010-.*\n2 requests\.\n$/);
+  const idn = rows[names.indexOf('rri-create.eml')]!;
+  assert.deepEqual([idn.names, idn.unicodeNames], [['xn--mhlenbach-q9a.example'], ['mühlenbach.example']]);
+  assert.deepEqual([idn.form, idn.operation, idn.reference], ['rri', 'create', 'ORD-4711']);
+  const people = utf8((await verb(on, 'list')).stdout);
+  assert.match(people, /^ +SEQUENCE .* NAMES +SENDER\n/);
+  assert.match(people, / mühlenbach\.example {2,}ops@.*\n/);
+  assert.match(people, / heron\.example \+2 {2,}ops@/);
+  for (const part of ['MÜHL', 'xn--mhl']) {
+    assert.match(utf8((await verb(on, 'list', '--name', part)).stdout), /\n.* mühlenbach.*\n1 request\.\n$/);
+  }
+  const brief = (await verb(on, 'list', '--brief', '--name', 'egret')).stdout;
+  assert.match(brief, /^.*REGISTRY +SENDER\n.*\n1 request\.\n$/);
+  assert.equal(
+    'names' in (JSON.parse((await verb(on, 'list', '--brief', '--json', '--last', '1')).stdout) as Row),
+    false,
+  );
   assert.equal((await verb(on, 'verify')).code, 0);
   assert.equal(await on.stop(), 0);
 });

@@ -3,10 +3,15 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { understandingReader } from '../src/acknowledge/understanding-of.ts';
+import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { openStage } from './support/deliver.ts';
 import { MemoryLog, request } from './support/memory.ts';
 import { temporaryFolder } from './support/spool.ts';
 import { has, run } from './support/tools.ts';
+
+/** With everything in the answers that there can be. */
+const reader = () => understandingReader(65_536, nodeRuntime.clock);
 
 const pathOf = (name: string): string => new URL(name, import.meta.url).pathname;
 
@@ -49,7 +54,7 @@ const programs: Record<string, { needs: string[]; command: string[] }> = {
 
 async function pullsEverything(t: TestContext, command: readonly string[], hex = false): Promise<void> {
   const log = await hostileLog();
-  const { url } = await openStage(t, { log });
+  const { url } = await openStage(t, { log, understand: reader() });
   const [program = '', ...args] = command;
   const { stdout, stderr } = await run(program, [...args, url], { timeout: 30_000 });
   equal(stderr, '');
@@ -98,7 +103,7 @@ for (const [name, { needs, command }] of Object.entries(examples)) {
   test(`the example client works as it is: ${name}`, async (t) => {
     if (!(await has(t, needs))) return;
     const log = await hostileLog();
-    const { url, store } = await openStage(t, { log, toml: '[soap]\nbatch_count = 4\n' });
+    const { url, store } = await openStage(t, { log, understand: reader(), toml: '[soap]\nbatch_count = 4\n' });
     const [program = '', script = ''] = command;
     const folder = join(await temporaryFolder(t), 'requests');
     const args = [pathOf(`../templates/clients/${script}`), url, folder, 'until-empty'];

@@ -7,6 +7,7 @@ import { AckState } from '../src/acknowledge/ack-state.ts';
 import { LeaseState } from '../src/deliver/lease-state.ts';
 import { collectStatus, formatStatus } from '../src/operate/status.ts';
 import { openReader } from '../src/spool/mailbox-reader.ts';
+import { notUnderstood } from '../src/model/understanding.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { settle, TurnedClock } from './support/memory.ts';
 import { SmtpClient } from './support/smtp-client.ts';
@@ -101,6 +102,7 @@ test('status says when the disk is below the floor', async (t) => {
     acks: new AckState(),
     registry: new LeaseState(),
     holders: [],
+    understand: async () => notUnderstood,
     floor: { bytes: 1_000, inodes: 10 },
     intake: undefined,
   };

@@ -5,10 +5,11 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { StoredRequest } from '../model/request.ts';
 import { sequenceOf } from '../model/ticket.ts';
+import type { Understand } from '../model/understanding.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Clock } from '../ports/runtime.ts';
 import type { Input, Output } from './contract.ts';
-import { asDelivered } from './delivered-request.ts';
+import { readRequests } from './delivered-request.ts';
 import { QueueError } from './fault.ts';
 import type { Ledger } from './ledger.ts';
 import { asListed } from './park-desk.ts';
@@ -19,6 +20,7 @@ interface Parts {
   readonly clock: Clock;
   readonly reader: RequestReader;
   readonly ledger: Ledger;
+  readonly understand: Understand;
   readonly log: Logger;
 }
 
@@ -40,7 +42,7 @@ export class ArchiveDesk {
     const limit = { count: Math.min(max, limits.batch_count), bytes: limits.batch_bytes };
     const requests = await reader.read(first - 1, limit);
     log.info({ from: first, to: requests.at(-1)?.sequence, count: requests.length, purpose }, 'replayed');
-    return { request: requests.map((request) => this.#shown(request)) };
+    return { request: await this.#shown(requests) };
   }
 
   async getRequest(input: Input<'GetRequest'>, caller: Caller): Promise<Output<'GetRequest'>> {
@@ -52,12 +54,14 @@ export class ArchiveDesk {
       sha256 === undefined
         ? await this.#at(sequence ?? sequenceOf(ticket ?? ''))
         : await this.#withDigest(sha256.toLowerCase(), caller.signal);
-    if (!found) throw new QueueError('NOT_FOUND', 'There is no such request.');
-    return { request: this.#shown(found), history: this.#historyOf(found.sequence) };
+    const [request] = found ? await this.#shown([found]) : [];
+    if (!request) throw new QueueError('NOT_FOUND', 'There is no such request.');
+    return { request, history: this.#historyOf(request.sequence) };
   }
 
-  #shown(request: StoredRequest): Output<'GetRequest'>['request'] {
-    return asDelivered(request, this.#parts.ledger.state.deliveries(request.sequence));
+  async #shown(requests: readonly StoredRequest[]): Promise<Output<'Replay'>['request']> {
+    const { ledger, understand } = this.#parts;
+    return (await readRequests(requests, understand))((sequence) => ledger.state.deliveries(sequence));
   }
 
   #historyOf(sequence: number): Output<'GetRequest'>['history'] {

@@ -5,6 +5,7 @@
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { OpenJournal } from '../ports/journal.ts';
+import { notUnderstood, type Understand } from '../model/understanding.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
@@ -21,8 +22,8 @@ import { SoapDispatch } from './soap-dispatch.ts';
 
 /**
  * Starts the stage: journal, desks, then the socket.
- * @param parts `acksPending` counts acknowledgements that have not been sent, for Status; `namesOf` gives the domain
- *   names that a request asks for, for deliver.order = "by-name"
+ * @param parts `acksPending` counts acknowledgements that have not been sent, for Status; `understand` reads what a
+ *   request asks for: its names for deliver.order = "by-name", and the fields that are a view of the mail
  * @throws what opening the journal or the socket throws
  */
 export async function startDeliver(parts: {
@@ -33,17 +34,19 @@ export async function startDeliver(parts: {
   log: Logger;
   version: string;
   acksPending: () => Promise<number>;
-  namesOf?: NamesOf;
+  understand?: Understand;
 }): Promise<Stage> {
   const { config, runtime, reader, log, version, acksPending } = parts;
+  const understand: Understand = parts.understand ?? (() => Promise.resolve(notUnderstood));
+  const namesOf: NamesOf = async (request) => (await understand(request)).names.map(({ ascii }) => ascii);
   const limits = config.soap;
   const { clock } = runtime;
   const ledger = await Ledger.open(parts.openJournal, runtime.ids);
   const several = config.deliver.order === 'by-name';
-  const select = several ? byNameSelection(reader, parts.namesOf ?? (() => [])) : strictSelection(reader);
-  const desk = new LeaseDesk({ limits, several, select, clock, reader, ledger, log });
+  const select = several ? byNameSelection(reader, namesOf) : strictSelection(reader);
+  const desk = new LeaseDesk({ limits, several, select, clock, reader, ledger, understand, log });
   const park = new ParkDesk({ reader, ledger, log });
-  const archive = new ArchiveDesk({ limits, clock, reader, ledger, log });
+  const archive = new ArchiveDesk({ limits, clock, reader, ledger, understand, log });
   const front = new FrontDesk({ limits, clock, reader, ledger, log, version, acksPending });
   const kind = config.serve.rehearsal ? { rehearsal: true } : {};
   const dispatch = new SoapDispatch({

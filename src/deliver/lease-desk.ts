@@ -5,11 +5,12 @@
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { StoredRequest } from '../model/request.ts';
+import type { Understand } from '../model/understanding.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Clock } from '../ports/runtime.ts';
 import type { Input, Output } from './contract.ts';
 import { Deadlines } from './deadlines.ts';
-import { asDelivered } from './delivered-request.ts';
+import { readRequests, type Show } from './delivered-request.ts';
 import { QueueError } from './fault.ts';
 import type { Lease } from './lease-state.ts';
 import { batchOf, tokenOf } from './lease-token.ts';
@@ -28,6 +29,7 @@ interface Parts {
   readonly clock: Clock;
   readonly reader: RequestReader;
   readonly ledger: Ledger;
+  readonly understand: Understand;
   readonly log: Logger;
 }
 
@@ -84,7 +86,7 @@ export class LeaseDesk {
     input: Input<'Fetch'>,
     { owner, signal }: Caller,
   ): Promise<{ durable: number; batch?: Output<'Fetch'> }> {
-    const { limits, several, select, reader, ledger } = this.#parts;
+    const { limits, several, select, reader, ledger, understand } = this.#parts;
     const { state } = ledger;
     if (state.paused !== undefined) throw new QueueError('PAUSED', `The delivery is paused: ${state.paused}`);
     const live = state.leases.filter((lease) => this.#isLive(lease));
@@ -105,15 +107,17 @@ export class LeaseDesk {
         bytes: Math.min(input.maxBytes ?? limits.batch_bytes, limits.batch_bytes),
       },
     );
+    const show = await readRequests(requests, understand);
     // Whoever has hung up gets no lease: nobody would know its token.
     if (requests.length === 0 || signal.aborted) return { durable };
-    return { durable, batch: await this.#lease(input, owner, requests, durable) };
+    return { durable, batch: await this.#lease(input, owner, requests, show, durable) };
   }
 
   async #lease(
     { clientId, attemptId, leaseMs }: Input<'Fetch'>,
     owner: string,
     requests: readonly StoredRequest[],
+    show: Show,
     durable: number,
   ): Promise<Output<'Fetch'>> {
     const { ledger, clock, log } = this.#parts;
@@ -130,28 +134,29 @@ export class LeaseDesk {
     this.#leases.set(batchId, ms);
     const places = { from: requests[0]?.sequence, to: requests.at(-1)?.sequence, ticket: requests[0]?.ticket };
     log.info({ batchId, clientId, attemptId, ...places, count: requests.length, leaseMs: ms }, 'batch leased');
-    return this.#batch(batchId, requests, durable);
+    return this.#batch(batchId, show, durable);
   }
 
   async #giveAgain(lease: Lease, durable: number): Promise<Output<'Fetch'>> {
-    const { reader, log } = this.#parts;
+    const { reader, log, understand } = this.#parts;
     const { batchId, clientId, attemptId } = lease;
     const held = lease.window.filter((sequence) => lease.held.has(sequence));
-    const requests = await readAll(reader, held);
+    const show = await readRequests(await readAll(reader, held), understand);
     log.info({ batchId, clientId, attemptId, from: held[0], to: held.at(-1) }, 'batch given again');
-    return this.#batch(batchId, requests, durable);
+    return this.#batch(batchId, show, durable);
   }
 
-  #batch(batchId: string, requests: readonly StoredRequest[], durable: number): Output<'Fetch'> {
+  #batch(batchId: string, show: Show, durable: number): Output<'Fetch'> {
     const { ledger, clock } = this.#parts;
     const { state, secret } = ledger;
+    const request = show((sequence) => state.deliveries(sequence));
     return {
       batchId,
       leaseToken: tokenOf(secret, batchId),
       leaseExpires: this.#expiryOf(batchId),
-      request: requests.map((request) => asDelivered(request, state.deliveries(request.sequence))),
+      request,
       ready: state.counts(durable, clock.now()).ready,
-      ...(requests[0] && { oldestReceivedAt: requests[0].receivedAt }),
+      ...(request[0] && { oldestReceivedAt: request[0].receivedAt }),
     };
   }
 

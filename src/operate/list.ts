@@ -1,6 +1,7 @@
 // The requests in the spool, one a line, as mailq lists a queue. Takes the views and filters, gives rows in order, read a
-// batch at a time: a million of them cost no memory.
+// batch at a time: a million of them cost no memory. A mail is read for what it asks only when that is shown.
 
+import type { Problem, Understanding } from '../model/understanding.ts';
 import type { Views } from './views.ts';
 
 /** Which requests to list. All that is given must hold. */
@@ -15,6 +16,10 @@ export interface ListFilter {
   /** Milliseconds since 1970 UTC. */
   readonly since?: number;
   readonly until?: number;
+  /** Part of a name, as U-labels or as A-labels, in lower case. */
+  readonly name?: string;
+  /** Without reading the mails: no names, no operation, no reference. */
+  readonly brief?: boolean;
 }
 
 /** One request, as `seawall list --json` prints it. */
@@ -30,6 +35,15 @@ export interface ListRow {
   readonly sha256: string;
   readonly acknowledgement: string;
   readonly registry: string;
+  /** From here on: what the mail asks for; absent in a brief list. */
+  readonly form?: string;
+  readonly operation?: string;
+  readonly reference?: string;
+  /** A-labels. */
+  readonly names?: readonly string[];
+  /** The same in U-labels. */
+  readonly unicodeNames?: readonly string[];
+  readonly problems?: readonly Problem[];
 }
 
 /** @param now milliseconds since 1970 UTC */
@@ -49,6 +63,8 @@ export async function* listRequests(views: Views, filter: ListFilter, now: numbe
       if (filter.state !== undefined && filter.state !== acknowledgement && filter.state !== registry) continue;
       if (filter.since !== undefined && receivedAt < filter.since) continue;
       if (filter.until !== undefined && receivedAt >= filter.until) continue;
+      const understood = filter.brief && filter.name === undefined ? undefined : await views.understand(request);
+      if (filter.name !== undefined && !(understood && hasName(understood, filter.name))) continue;
       yield {
         sequence,
         ticket,
@@ -61,8 +77,33 @@ export async function* listRequests(views: Views, filter: ListFilter, now: numbe
         sha256,
         acknowledgement,
         registry,
+        ...(understood && !filter.brief && asked(understood)),
       };
       if (++given >= filter.limit) return;
     }
   }
+}
+
+function hasName({ names }: Understanding, part: string): boolean {
+  return names.some(({ unicode, ascii }) => unicode.includes(part) || ascii.includes(part));
+}
+
+function asked({ form, operation, reference, names, problems }: Understanding): Partial<ListRow> {
+  return {
+    ...(form !== undefined && { form }),
+    ...(operation !== undefined && { operation }),
+    ...(reference !== undefined && { reference }),
+    names: names.map(({ ascii }) => ascii),
+    unicodeNames: names.map(({ unicode }) => unicode),
+    problems,
+  };
+}
+
+/** The names of a row for people: the first one, and how many more; at most `width` characters. */
+export function namesColumn(names: readonly string[], width: number): string {
+  const [first = '-'] = names;
+  const more = names.length > 1 ? ` +${names.length - 1}` : '';
+  const points = Array.from(first);
+  const room = width - more.length;
+  return `${points.length > room ? `${points.slice(0, room - 1).join('')}…` : first}${more}`;
 }

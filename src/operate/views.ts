@@ -2,6 +2,7 @@
 // brings the real ones; nothing here knows how they are kept.
 
 import type { Opening } from '../model/opening.ts';
+import type { Understand } from '../model/understanding.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 
 /** How far the acknowledgements are. */
@@ -97,6 +98,8 @@ export interface Views {
   readonly opening: Opening;
   readonly clock: () => Promise<ClockView>;
   readonly reader: RequestReader;
+  /** Reads what a request asks for, again from the kept mail. */
+  readonly understand: Understand;
   readonly acks: AckView;
   readonly registry: RegistryView;
   readonly holders: readonly Holder[];

@@ -9,6 +9,7 @@ import { ParkDesk } from '../../src/deliver/park-desk.ts';
 import { byNameSelection, type NamesOf, strictSelection } from '../../src/deliver/selection.ts';
 import { startDeliver } from '../../src/deliver/deliver.ts';
 import { type Logger, silent } from '../../src/logger.ts';
+import { notUnderstood, type Understand } from '../../src/model/understanding.ts';
 import type { JournalState, OpenJournal } from '../../src/ports/journal.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
 import type { Runtime } from '../../src/ports/runtime.ts';
@@ -44,17 +45,27 @@ export async function openDesk(
     logger?: Logger;
     toml?: string;
     namesOf?: NamesOf;
+    understand?: Understand;
   } = {},
 ) {
   const { store = new JournalStore<DeliverEvent>(), clock = new TurnedClock() } = options;
   const reader = options.log ?? filledLog(10);
   const ledger = await Ledger.open(openerOf(store), realIds);
   const limits = makeConfig({ name: 'test.toml', text: options.toml ?? '' }, {}).soap;
-  const { namesOf, logger: log = silent } = options;
+  const { namesOf, understand = async () => notUnderstood, logger: log = silent } = options;
   const select = namesOf ? byNameSelection(reader, namesOf) : strictSelection(reader);
-  const desk = new LeaseDesk({ limits, several: namesOf !== undefined, select, clock, reader, ledger, log });
+  const desk = new LeaseDesk({
+    limits,
+    several: namesOf !== undefined,
+    select,
+    clock,
+    reader,
+    ledger,
+    understand,
+    log,
+  });
   const park = new ParkDesk({ reader, ledger, log });
-  const archive = new ArchiveDesk({ limits, clock, reader, ledger, log });
+  const archive = new ArchiveDesk({ limits, clock, reader, ledger, understand, log });
   const fetch = async (attemptId: string, max = 3, more: { leaseMs?: number; clientId?: string } = {}) => {
     const { clientId = 'registry', ...rest } = more;
     const batch = await desk.fetch({ clientId, attemptId, max, ...rest }, nobody);
@@ -68,7 +79,14 @@ export async function openDesk(
 /** The whole stage, listening on a free port of the loopback; it stops when the test `t` is over. */
 export async function openStage(
   t: { after(run: () => Promise<void>): void },
-  options: { store?: Store; log?: RequestReader; logger?: Logger; toml?: string; runtime?: Runtime } = {},
+  options: {
+    store?: Store;
+    log?: RequestReader;
+    logger?: Logger;
+    toml?: string;
+    runtime?: Runtime;
+    understand?: Understand;
+  } = {},
 ): Promise<{ stage: Stage; url: string; port: number; store: Store }> {
   const { store = new JournalStore<DeliverEvent>() } = options;
   const stage = await startDeliver({
@@ -79,6 +97,7 @@ export async function openStage(
     log: options.logger ?? silent,
     version: '0.0.0-test',
     acksPending: async () => 7,
+    ...(options.understand && { understand: options.understand }),
   });
   t.after(() => stage.stop());
   const { port = 0 } = stage.address ?? {};
