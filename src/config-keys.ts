@@ -226,6 +226,7 @@ export const keys = {
     connections: number(10, 1, 100, 'connections to a relay at once'),
     waiting_count: number(1_000, 1, 100_000, 'the most acknowledgements on their way or waiting for another try'),
     parse_bytes: number(65_536, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
+    parse_seconds: number(5, 1, 600, 'the longest a mail of several parts may take to parse before it is set aside'),
     send_seconds: number(60, 1, 3_600, 'the longest a relay may take for one acknowledgement'),
     retry_seconds: number(10, 1, day, 'pause before the second try; each further pause doubles'),
     retry_seconds_max: number(900, 1, day, 'the longest pause between tries'),

@@ -7,6 +7,7 @@
 // Each stage is a process of its own, started by the supervisor; a stage's code is loaded only where it runs.
 
 import { fileURLToPath } from 'node:url';
+import type { AckEvent, AckState } from './acknowledge/ack-state.ts';
 import type { Config } from './config.ts';
 import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './errors.ts';
 import { type Logger, makeLogger } from './logger.ts';
@@ -21,7 +22,7 @@ import { lockFiles } from './spool/lock-file.ts';
 import { checkKind } from './spool/log-id.ts';
 import { openReader } from './spool/mailbox-reader.ts';
 import { openThreadedWriter } from './spool/threaded-writer.ts';
-import { openViews, replayAcks, type StageName, stages } from './spool-views.ts';
+import { openViews, replayAcks, type StageName, stages, understander } from './spool-views.ts';
 
 async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
   const spool = config.spool.dir;
@@ -53,8 +54,7 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
   }
   const { startDeliver } = await import('./deliver/deliver.ts');
   const acksPending = async () => Math.max(0, (await reader.durable()) - (await replayAcks(spool)).settledThrough);
-  const { understandingReader } = await import('./acknowledge/understanding-of.ts');
-  const understand = understandingReader(config.ack.parse_bytes, runtime.clock);
+  const understand = await understander(config, await replayAcks(spool), log);
   return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, understand });
 }
 

@@ -2,10 +2,13 @@
 // gives views and a verification; works while the daemon runs and when it does not. Owns nothing; throws what reading
 // throws, and DamagedLogError for what is not as it was written.
 
+import type { AckEvent, AckState } from './acknowledge/ack-state.ts';
 import type { Config } from './config.ts';
 import { DamagedLogError } from './errors.ts';
+import { type Logger, silent } from './logger.ts';
 import { readOpening } from './model/opening.ts';
-import type { AckView, Holder, RegistryView, Views } from './operate/views.ts';
+import type { Understand } from './model/understanding.ts';
+import type { Holder, RegistryView, Views } from './operate/views.ts';
 import type { JournalState } from './ports/journal.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
 import { runCommand } from './ports/run-command.ts';
@@ -31,9 +34,24 @@ async function replay<State extends Pick<JournalState<never>, 'apply'>>(
 }
 
 /** How far the acknowledgements of a spool are. */
-export async function replayAcks(spool: string): Promise<AckView> {
-  const { AckState } = await import('./acknowledge/ack-state.ts');
-  return replay(spool, 'acknowledge', new AckState());
+export async function replayAcks(spool: string): Promise<AckState> {
+  const { AckState: State } = await import('./acknowledge/ack-state.ts');
+  return replay(spool, 'acknowledge', new State());
+}
+
+/**
+ * Tells what kept requests ask for. A mail that acknowledging has found to be poison is not tried here, and what is found
+ * here is remembered in memory.
+ */
+export async function understander(config: Config, state: AckState, log: Logger): Promise<Understand> {
+  const { understandingReader } = await import('./acknowledge/understanding-of.ts');
+  const { MimeReader } = await import('./acknowledge/mime-reader.ts');
+  const { PoisonGuard } = await import('./acknowledge/poison.ts');
+  const { clock } = runtime;
+  const parser = new MimeReader({ clock, deadlineMs: config.ack.parse_seconds * 1000 });
+  const note = async (event: AckEvent): Promise<void> => state.apply(event);
+  const guard = new PoisonGuard({ parser, state, note, clock, log, suspects: 0 });
+  return understandingReader(config.ack.parse_bytes, (request) => guard.parseOf(request));
 }
 
 async function replayLeases(spool: string): Promise<RegistryView> {
@@ -53,7 +71,7 @@ export async function openViews(config: Config): Promise<Views> {
     }
   }
   const { readIntakeState } = await import('./intake/intake-state.ts');
-  const { understandingReader } = await import('./acknowledge/understanding-of.ts');
+  const acks = await replayAcks(spool);
   const intake = await readIntakeState(runtime, spool);
   const reader = openReader(runtime, spool);
   const logId = await reader.logId();
@@ -64,8 +82,8 @@ export async function openViews(config: Config): Promise<Views> {
     clock: async () => intake?.clock ?? (await import('./intake/clock-sync.ts')).askClock(runCommand),
     intake,
     reader,
-    understand: understandingReader(config.ack.parse_bytes, runtime.clock),
-    acks: await replayAcks(spool),
+    understand: await understander(config, acks, silent),
+    acks,
     registry: await replayLeases(spool),
     holders,
     free: await runtime.disk.free(spool).catch(() => undefined),

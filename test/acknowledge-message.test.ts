@@ -14,8 +14,7 @@ import { notUnderstood } from '../src/model/understanding.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { sample, templates } from './support/acknowledging.ts';
 import { MemoryLog, request } from './support/memory.ts';
-
-const clock = nodeRuntime.clock;
+import { parse } from './support/parse.ts';
 
 function stored(message: Buffer | string, from = 'ops@registres.example'): StoredRequest {
   const log = new MemoryLog();
@@ -31,7 +30,7 @@ async function acknowledge(
 ): Promise<Buffer> {
   const render = await loadTemplates(nodeRuntime.disk, templates, language);
   const compose = composer({ from, name: 'ack.registry.example', language, render });
-  const readable = await readMail(kept.message, clock);
+  const readable = await readMail(kept.message, parse);
   const mail = compose(kept, readable ? understand(readable) : notUnderstood, fieldsOf(kept.message));
   assert.ok(mail);
   return mail.bytes;

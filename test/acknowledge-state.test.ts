@@ -15,8 +15,9 @@ function replay(events: readonly AckEvent[]): AckState {
 /** Everything that anybody can ask about the first requests. */
 function view(state: AckState, through = 45): unknown {
   const states = Array.from({ length: through }, (_, index) => state.stateOf(index + 1));
-  const { settledThrough, counts, pending, failures, logId, seenThrough } = state;
-  return { states, settledThrough, counts, pending, failures, logId, seenThrough };
+  const { settledThrough, counts, pending, failures, logId, seenThrough, poisonedCount } = state;
+  const reading = states.map((_, index) => [state.isPoisoned(index + 1), state.beganReading(index + 1)]);
+  return { states, poisonedCount, reading, settledThrough, counts, pending, failures, logId, seenThrough };
 }
 
 const failed = (sequence: number): AckEvent => ({ type: 'failed', sequence, at: 5, code: 550, text: 'no such user' });
@@ -79,13 +80,17 @@ test('each request has the state that its events say', () => {
 
 test('events applied twice, and a snapshot taken anywhere, change nothing', () => {
   const sequence = integer({ min: 1, max: 40 });
-  const kind = constantFrom('sent', 'skipped', 'failed', 'retry');
+  const kind = constantFrom('sent', 'skipped', 'failed', 'retry', 'reading', 'read', 'poisoned');
   const steps = array(record({ kind, sequence, attempts: integer({ min: 1, max: 9 }) }), { maxLength: 80 });
   check(
     property(steps, integer({ min: 0, max: 80 }), (all, at) => {
       const events = all.map((step): AckEvent => {
         if (step.kind === 'failed') return failed(step.sequence);
         if (step.kind === 'retry') return retry(step.sequence, step.attempts);
+        const { kind: type, sequence: of, attempts: times } = step;
+        if (type === 'reading') return { type, sequence: of, times };
+        if (type === 'read') return { type, sequence: of };
+        if (type === 'poisoned') return { type, sequence: of, at: 5, text: 'not read within 5 s' };
         return { type: step.kind === 'sent' ? 'sent' : 'skipped', ranges: [[step.sequence, step.sequence]] };
       });
       const plain = replay(events);

@@ -10,12 +10,12 @@ import { understand } from '../src/acknowledge/understand.ts';
 import { understandingReader } from '../src/acknowledge/understanding-of.ts';
 import type { Understanding } from '../src/model/understanding.ts';
 import type { StoredRequest } from '../src/model/request.ts';
-import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { sample } from './support/acknowledging.ts';
 import { MemoryLog, request } from './support/memory.ts';
+import { parse } from './support/parse.ts';
 
 async function read(mail: Buffer | string, bytes = 65_536): Promise<Understanding> {
-  const readable = await readMail(pieceOf(Buffer.from(mail), bytes), nodeRuntime.clock);
+  const readable = await readMail(pieceOf(Buffer.from(mail), bytes), parse);
   assert.ok(readable);
   return understand(readable);
 }
@@ -185,7 +185,7 @@ test('odd mails: takes nothing that a mail contains for a reason to stop', async
   await check(
     asyncProperty(array(oneof(pieces, string()), { maxLength: 60 }), async (parts) => {
       const mail = Buffer.from(parts.join(''), 'latin1');
-      const readable = await readMail(mail, nodeRuntime.clock);
+      const readable = await readMail(mail, parse);
       fieldsOf(mail);
       if (readable) JSON.stringify(understand(readable));
     }),
@@ -209,7 +209,7 @@ for (const [name, [start, unit]] of Object.entries(heavy)) {
   test(`64 KB of ${name} are read within a second`, async () => {
     const mail = Buffer.from(start + unit.repeat(65_536 / unit.length));
     const began = performance.now();
-    const readable = await readMail(mail, nodeRuntime.clock);
+    const readable = await readMail(mail, parse);
     const fields = fieldsOf(mail);
     messageIdOf(fields);
     referencesOf(fields);
@@ -229,7 +229,7 @@ test('for a registry that pulls by name, two spellings of a name are one name', 
   );
   log.add(request('Subject: c\r\n\r\n2a..: xn--mhlenbach-q9a.example\r\n'));
   log.add(request('Subject: d\r\n\r\nno form at all\r\n'));
-  const understandRequest = understandingReader(65_536, nodeRuntime.clock);
+  const understandRequest = understandingReader(65_536, () => parse);
   const namesOf = async (each: StoredRequest) => (await understandRequest(each)).names.map(({ ascii }) => ascii);
   const [upperCase, base64, aLabel, none] = await Promise.all(log.stored.map(namesOf));
   assert.deepEqual(base64, ['xn--mhlenbach-q9a.example']);

@@ -34,6 +34,9 @@ export interface Failure {
   readonly text: string;
 }
 
+/** The sets of sequences that a snapshot holds. */
+type Kept = 'above' | 'skipped' | 'failed' | 'poisoned';
+
 export type AckEvent =
   /** The log that this journal belongs to. */
   | { readonly type: 'log'; readonly id: string }
@@ -41,14 +44,21 @@ export type AckEvent =
   | { readonly type: 'sent' | 'skipped'; readonly ranges: readonly Range[] }
   | ({ readonly type: 'failed' } & Failure)
   | ({ readonly type: 'retry' } & Retry)
+  /** A parser is about to look at the mail, for the so manieth time without an end: whatever ends the process now is its doing. */
+  | { readonly type: 'reading'; readonly sequence: number; readonly times: number }
+  /** The parser came to an end with it. */
+  | { readonly type: 'read'; readonly sequence: number }
+  /** No parser comes to an end with it: it is never read again. Says nothing about how the request is settled. */
+  | { readonly type: 'poisoned'; readonly sequence: number; readonly at: number; readonly text: string }
   /** Begins a snapshot: everything before it is forgotten. The next two and `retry` follow it. */
   | {
       readonly type: 'base';
       readonly settledThrough: number;
       readonly counts: Readonly<Record<Ending, number>>;
       readonly forgottenThrough: number;
+      readonly poisoned?: number;
     }
-  | { readonly type: 'kept'; readonly set: 'above' | 'skipped' | 'failed'; readonly ranges: readonly Range[] }
+  | { readonly type: 'kept'; readonly set: Kept; readonly ranges: readonly Range[] }
   | ({ readonly type: 'failure' } & Failure);
 
 /** What `seawall list` says about a request's acknowledgement. */
@@ -72,6 +82,10 @@ export class AckState implements JournalState<AckEvent> {
   readonly #failed = new RangeSet();
   readonly #failures = new Map<number, Failure>();
   readonly #retries = new Map<number, Retry>();
+  readonly #poisoned = new RangeSet();
+  #poisonedCount = 0;
+  /** Begun and not ended: at most one for each time that the process died, beside the one under way. */
+  readonly #reading = new Map<number, number>();
 
   /** The log that the journal belongs to; undefined before the first event. */
   get logId(): string | undefined {
@@ -117,6 +131,20 @@ export class AckState implements JournalState<AckEvent> {
     return this.#failures.get(sequence);
   }
 
+  /** How many mails have been set aside because no parser came to an end with them. */
+  get poisonedCount(): number {
+    return this.#poisonedCount;
+  }
+
+  isPoisoned(sequence: number): boolean {
+    return this.#poisoned.has(sequence);
+  }
+
+  /** How many times reading it was begun and not ended. */
+  beganReading(sequence: number): number {
+    return this.#reading.get(sequence) ?? 0;
+  }
+
   isSettled(sequence: number): boolean {
     return sequence <= this.#settledThrough || this.#above.has(sequence);
   }
@@ -152,6 +180,15 @@ export class AckState implements JournalState<AckEvent> {
       case 'retry':
         if (!this.isSettled(event.sequence)) this.#retries.set(event.sequence, withoutType(event));
         return;
+      case 'reading':
+        if (!this.isSettled(event.sequence)) this.#reading.set(event.sequence, event.times);
+        return;
+      case 'read':
+        this.#reading.delete(event.sequence);
+        return;
+      case 'poisoned':
+        this.#poison(event.sequence);
+        return;
       case 'base':
         this.#restart(event);
         return;
@@ -171,10 +208,11 @@ export class AckState implements JournalState<AckEvent> {
         settledThrough: this.#settledThrough,
         counts: { ...this.#counts },
         forgottenThrough: this.#forgottenThrough,
+        poisoned: this.#poisonedCount,
       },
     ];
     if (this.#logId !== undefined) events.push({ type: 'log', id: this.#logId });
-    for (const set of ['above', 'skipped', 'failed'] as const) {
+    for (const set of ['above', 'skipped', 'failed', 'poisoned'] as const) {
       const { ranges } = this.#setOf(set);
       for (let start = 0; start < ranges.length; start += rangesInEvent) {
         const some = ranges.slice(start, start + rangesInEvent).map(([from, to]): Range => [from, to]);
@@ -183,17 +221,27 @@ export class AckState implements JournalState<AckEvent> {
     }
     for (const failure of this.#failures.values()) events.push({ type: 'failure', ...failure });
     for (const retry of this.#retries.values()) events.push({ type: 'retry', ...retry });
+    for (const [sequence, times] of this.#reading) events.push({ type: 'reading', sequence, times });
     return events;
   }
 
-  #setOf(set: 'above' | 'skipped' | 'failed'): RangeSet {
-    return set === 'above' ? this.#above : set === 'skipped' ? this.#skipped : this.#failed;
+  #setOf(set: Kept): RangeSet {
+    return { above: this.#above, skipped: this.#skipped, failed: this.#failed, poisoned: this.#poisoned }[set];
+  }
+
+  #poison(sequence: number): void {
+    this.#reading.delete(sequence);
+    if (this.#poisoned.has(sequence)) return;
+    this.#poisoned.add(sequence);
+    this.#poisonedCount++;
+    this.#poisoned.forgetOldest(rangesKept);
   }
 
   /** Settles one request; false when it was settled before. */
   #settle(sequence: number, how: Ending): boolean {
     if (this.isSettled(sequence)) return false;
     this.#retries.delete(sequence);
+    this.#reading.delete(sequence);
     this.#counts[how]++;
     if (how !== 'sent') {
       const set = this.#setOf(how);
@@ -222,9 +270,11 @@ export class AckState implements JournalState<AckEvent> {
     this.#settledThrough = base.settledThrough;
     this.#forgottenThrough = base.forgottenThrough;
     this.#counts = { ...base.counts };
-    for (const set of [this.#above, this.#skipped, this.#failed]) set.clear();
+    this.#poisonedCount = base.poisoned ?? 0;
+    for (const set of [this.#above, this.#skipped, this.#failed, this.#poisoned]) set.clear();
     this.#failures.clear();
     this.#retries.clear();
+    this.#reading.clear();
   }
 }
 

@@ -20,6 +20,8 @@ import { Acknowledger } from './acknowledger.ts';
 import { Backlog } from './backlog.ts';
 import { composer } from './compose.ts';
 import { emlFolder } from './eml-folder.ts';
+import { MimeReader } from './mime-reader.ts';
+import { PoisonGuard } from './poison.ts';
 import { Recorder } from './recorder.ts';
 import { Relays } from './relays.ts';
 import { smtpRelay } from './smtp-relay.ts';
@@ -40,6 +42,8 @@ export async function startAcknowledge(parts: {
   reader: RequestReader;
   openJournal: OpenJournal;
   log: Logger;
+  /** In place of the real one. */
+  parser?: MimeReader;
 }): Promise<Stage> {
   const { config, runtime, reader, openJournal, log } = parts;
   const { clock, disk } = runtime;
@@ -60,6 +64,11 @@ export async function startAcknowledge(parts: {
   const { promise: failed, resolve: sayFailed } = deferred<Error>();
   let ended = false;
 
+  /** Nothing is waited for any longer: what is cut off is done again, the same. */
+  const cutOff = (): void => {
+    acknowledger.cutOff();
+    void parser.close();
+  };
   /** The journal is in doubt, or the log is: nothing more is sent, nothing more is written. */
   const fail = (error: Error): void => {
     if (ended) {
@@ -68,7 +77,7 @@ export async function startAcknowledge(parts: {
     }
     ended = true;
     recorder.abandon();
-    acknowledger.cutOff();
+    cutOff();
     void backlog.stop();
     log.error({ reason: error.message }, 'acknowledging has to end');
     sayFailed(error);
@@ -93,7 +102,16 @@ export async function startAcknowledge(parts: {
     retryMsMax: pause.maxMs,
     giveUpMs: ack.give_up_seconds * 1000,
   };
-  const acknowledger = new Acknowledger({ backlog, recorder, relays, state, compose, clock, log, settings });
+  const parser = parts.parser ?? new MimeReader({ clock, deadlineMs: ack.parse_seconds * 1000 });
+  const guard = new PoisonGuard({
+    parser,
+    state,
+    note: (event) => recorder.writeAlone(event),
+    clock,
+    log,
+    suspects: ack.waiting_count,
+  });
+  const acknowledger = new Acknowledger({ backlog, recorder, relays, state, compose, guard, clock, log, settings });
 
   try {
     await identify(reader, state, recorder);
@@ -111,10 +129,11 @@ export async function startAcknowledge(parts: {
     failed,
     async stop() {
       ended = true;
-      // Half of what the supervisor allows; the rest is for the journal. What is cut off is sent again, the same.
-      const timer = clock.after(config.serve.stop_seconds * 500, () => acknowledger.cutOff());
+      // Half of what the supervisor allows; the rest is for the journal.
+      const timer = clock.after(config.serve.stop_seconds * 500, cutOff);
       await Promise.all([backlog.stop(), acknowledger.stop()]);
       timer.cancel();
+      await parser.close();
       relays.close();
       await recorder.close();
     },

@@ -15,6 +15,7 @@ import type { Outcome, Outgoing } from './carrier.ts';
 import { cleanLine } from './clean.ts';
 import type { Compose } from './compose.ts';
 import { type Fields, fieldsOf, pieceOf } from './mail-piece.ts';
+import type { PoisonGuard } from './poison.ts';
 import { readMail } from './read-mail.ts';
 import type { Recorder } from './recorder.ts';
 import type { Relays } from './relays.ts';
@@ -38,6 +39,7 @@ interface Parts {
   readonly relays: Relays;
   readonly state: AckState;
   readonly compose: Compose;
+  readonly guard: PoisonGuard;
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: Settings;
@@ -102,9 +104,9 @@ export class Acknowledger {
 
   /** The finished mail, or why there can be none. */
   async #make(request: StoredRequest, piece: Buffer, fields: Fields): Promise<Outgoing | string> {
-    const { compose, clock, log } = this.#parts;
+    const { compose, guard, log } = this.#parts;
     const { sequence, ticket } = request;
-    const readable = await readMail(piece, clock);
+    const readable = await readMail(piece, guard.parseOf(request), fields);
     if (!readable) log.warn({ sequence, ticket }, 'mail could not be read; it is acknowledged without quoting it');
     try {
       const understood = readable ? understand(readable) : notUnderstood;

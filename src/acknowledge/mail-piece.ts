@@ -37,6 +37,13 @@ export function fieldsOf(piece: Buffer): Fields {
   return fields;
 }
 
+/** What follows the header: everything where there is no header, nothing where there is no body. */
+export function bodyOf(piece: Buffer): Buffer {
+  if (piece[0] === 0x0d && piece[1] === lineFeed) return piece.subarray(2);
+  const end = piece.indexOf(headerEnd);
+  return piece.subarray(end < 0 ? piece.length : end + headerEnd.length);
+}
+
 /** A message identifier as RFC 5322 section 3.6.4 has it, a little wider on the left: printable ASCII, one @. */
 const identifier = /<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>/g;
 

@@ -4,8 +4,9 @@
 
 import type { Understand, Understanding } from '../model/understanding.ts';
 import { notUnderstood } from '../model/understanding.ts';
-import type { Clock } from '../ports/runtime.ts';
+import type { StoredRequest } from '../model/request.ts';
 import { pieceOf } from './mail-piece.ts';
+import { type Parse, readMail } from './read-mail.ts';
 import { understand } from './understand.ts';
 
 /** Answers that are kept: a line that is looked through again and again is not parsed again and again. */
@@ -13,8 +14,11 @@ const answersKept = 20_000;
 /** Names in them, all together: one mail can hold thousands. */
 const namesKept = 200_000;
 
-/** @param parseBytes how much of a mail is looked at */
-export function understandingReader(parseBytes: number, clock: Clock): Understand {
+/**
+ * @param parseBytes how much of a mail is looked at
+ * @param parseOf how a request's mail of several parts is parsed
+ */
+export function understandingReader(parseBytes: number, parseOf: (request: StoredRequest) => Parse): Understand {
   const answers = new Map<number, Understanding>();
   let names = 0;
   const keep = (sequence: number, answer: Understanding): void => {
@@ -26,12 +30,11 @@ export function understandingReader(parseBytes: number, clock: Clock): Understan
       names -= its.length;
     }
   };
-  return async ({ sequence, message }) => {
+  return async (request) => {
+    const { sequence, message } = request;
     const known = answers.get(sequence);
     if (known) return known;
-    // Loaded when the first mail is read: `seawall status` reads none.
-    const { readMail } = await import('./read-mail.ts');
-    const mail = await readMail(pieceOf(message, parseBytes), clock).catch(() => undefined);
+    const mail = await readMail(pieceOf(message, parseBytes), parseOf(request)).catch(() => undefined);
     // Whatever kept it from being read may be over when somebody looks again.
     if (!mail) return notUnderstood;
     const answer = understand(mail);

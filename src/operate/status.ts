@@ -29,6 +29,8 @@ export interface StatusReport {
     readonly sent: number;
     readonly skipped: number;
     readonly failed: number;
+    /** Mails that no parser came to an end with: acknowledged without quoting them, never read again. */
+    readonly poisoned: number;
   };
   readonly registry: {
     readonly confirmedThrough: number;
@@ -81,6 +83,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
       waiting: Math.max(0, kept - settled),
       retrying: acks.pendingCount,
       ...acks.counts,
+      poisoned: acks.poisonedCount,
     },
     registry: {
       confirmedThrough: registry.confirmedThrough,
@@ -189,7 +192,7 @@ export function formatStatus(report: StatusReport): string {
     `Opening          ${formatOpening(report.opening)}`,
     `Clock            ${formatClock(report.clock)}`,
     `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
-    `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good`,
+    `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good${acks.poisoned > 0 ? `; ${acks.poisoned} mails SET ASIDE unread: see the log` : ''}`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,
     `Oldest waiting   ${oldest ? `${oldest.ticket}, ${humanAge(oldest.ageSeconds)} old` : 'none'}`,
     `Disk             ${disk ? `${humanBytes(disk.freeBytes)} and ${disk.freeInodes ?? 'uncounted'} inodes free${disk.belowFloor ? ': BELOW the floor, new mail gets 452' : ''}` : 'unknown'}`,

@@ -6,12 +6,14 @@ import type { Understand } from '../model/understanding.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 
 /** How far the acknowledgements are. */
-export interface AckView {
+interface AckView {
   /** Every request up to here is acknowledged, needs none, or has failed for good. */
   readonly settledThrough: number;
   readonly counts: { readonly sent: number; readonly skipped: number; readonly failed: number };
   /** How many wait for another try. */
   readonly pendingCount: number;
+  /** How many mails are set aside because no parser came to an end with them. */
+  readonly poisonedCount: number;
   stateOf(sequence: number): string;
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { AckEvent } from '../../src/acknowledge/ack-state.ts';
 import { AckState } from '../../src/acknowledge/ack-state.ts';
-import { parseMs } from '../../src/acknowledge/read-mail.ts';
+import { type MimeReader, stepOf } from '../../src/acknowledge/mime-reader.ts';
 import { startAcknowledge } from '../../src/acknowledge/acknowledge.ts';
 import { type Config, makeConfig } from '../../src/config.ts';
 import type { Logger } from '../../src/logger.ts';
@@ -48,13 +48,16 @@ const patienceMs = 20_000;
 /** How long a mail may take to send, in turned time, unless a test says otherwise. */
 const sendSeconds = 3_600;
 
+/** How long a step of the parser's deadline is by default; no other timer is of that length. */
+const parseStepMs = stepOf(5_000);
+
 /** Knows whether something real is under way (a mail is being parsed or sent) by the time limit that stands over it. */
 class WatchedClock extends TurnedClock {
   #limits = new Set<object>();
 
   override after(ms: number, run: () => void): { cancel(): void } {
     const limit = {};
-    if (ms === parseMs || ms === sendSeconds * 1000) this.#limits.add(limit);
+    if (ms === parseStepMs || ms === sendSeconds * 1000) this.#limits.add(limit);
     const timer = super.after(ms, () => {
       this.#limits.delete(limit);
       run();
@@ -83,6 +86,7 @@ export class Acknowledging {
   /** A test can set these before it starts the stage. */
   lost: Promise<Error> | undefined;
   disk: Disk = nodeRuntime.disk;
+  parser: MimeReader | undefined;
   readonly #folder: string;
   readonly #logger: Logger;
 
@@ -108,7 +112,14 @@ export class Acknowledging {
     const openJournal = (async (_name: string, state: JournalState<AckEvent>) =>
       this.#watched(this.store.open(state))) as unknown as OpenJournal;
     const runtime = { ...runtimeWith(this.clock), disk: this.disk };
-    return startAcknowledge({ config, runtime, reader, openJournal, log: this.#logger });
+    return startAcknowledge({
+      config,
+      runtime,
+      reader,
+      openJournal,
+      log: this.#logger,
+      ...(this.parser && { parser: this.parser }),
+    });
   }
 
   /** Lets time pass in steps until the condition holds; it stands still while mails are parsed and sent. */

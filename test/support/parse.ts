@@ -1,0 +1,9 @@
+// The parser for mails of several parts as the stages have it, on the real clock, one for a test file.
+
+import { MimeReader } from '../../src/acknowledge/mime-reader.ts';
+import type { Parse } from '../../src/acknowledge/read-mail.ts';
+import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+
+const parser = new MimeReader({ clock: nodeRuntime.clock, deadlineMs: 60_000 });
+
+export const parse: Parse = (piece) => parser.read(piece);
