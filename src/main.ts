@@ -7,7 +7,6 @@
 // Each stage is a process of its own, started by the supervisor; a stage's code is loaded only where it runs.
 
 import { fileURLToPath } from 'node:url';
-import type { AckEvent, AckState } from './acknowledge/ack-state.ts';
 import type { Config } from './config.ts';
 import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './errors.ts';
 import { type Logger, makeLogger } from './logger.ts';

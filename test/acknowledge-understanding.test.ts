@@ -241,7 +241,7 @@ test('for a registry that pulls by name, two spellings of a name are one name', 
 test('an understanding is remembered', async () => {
   const log = new MemoryLog();
   log.add(request('Subject: a\r\n\r\n1a..: C\r\n2a..: a.example\r\n'));
-  const understandRequest = understandingReader(65_536, nodeRuntime.clock);
+  const understandRequest = understandingReader(65_536, () => parse);
   const first = await understandRequest(log.stored[0]!);
   assert.equal(await understandRequest(log.stored[0]!), first);
 });

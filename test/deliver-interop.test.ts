@@ -6,12 +6,13 @@ import { test, type TestContext } from 'node:test';
 import { understandingReader } from '../src/acknowledge/understanding-of.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { openStage } from './support/deliver.ts';
+import { parse } from './support/parse.ts';
 import { MemoryLog, request } from './support/memory.ts';
 import { temporaryFolder } from './support/spool.ts';
 import { has, run } from './support/tools.ts';
 
 /** With everything in the answers that there can be. */
-const reader = () => understandingReader(65_536, nodeRuntime.clock);
+const reader = () => understandingReader(65_536, () => parse);
 
 const pathOf = (name: string): string => new URL(name, import.meta.url).pathname;
 

@@ -10,7 +10,7 @@ import { call, openDesk, openStage, valueOf, valuesOf } from './support/deliver.
 import { MemoryLog, request } from './support/memory.ts';
 
 /** A reader remembers by sequence: each log has its own. */
-const reader = () => understandingReader(65_536, nodeRuntime.clock);
+const reader = () => understandingReader(65_536, () => parse);
 
 async function logOf(...names: string[]): Promise<MemoryLog> {
   const log = new MemoryLog();

@@ -1,0 +1,50 @@
+// Reads a hostile mail as the stages do, and says by name and seed when it took too long or more than lines came out.
+
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { automaticReason } from '../../src/acknowledge/automatic.ts';
+import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/acknowledge/mail-piece.ts';
+import { MimeReader, PoisonError } from '../../src/acknowledge/mime-reader.ts';
+import { readMail } from '../../src/acknowledge/read-mail.ts';
+import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+import { sample } from './acknowledging.ts';
+
+/** Processor time of all threads for one mail, in milliseconds: what else the machine does has no part in it. */
+const cpuMaxMs = 2_000;
+const pieceBytes = 65_536;
+
+const parser = new MimeReader({ clock: nodeRuntime.clock, deadlineMs: 20_000 });
+
+/** The sample requests. */
+export async function samples(): Promise<Buffer[]> {
+  const files = await readdir(join(import.meta.dirname, '..', 'fixtures', 'requests'));
+  return Promise.all(files.toSorted().map((file) => sample(file.replace('.eml', ''))));
+}
+
+/** @param poison whether the mail may be more than the parser can do, as long as that ends too */
+export async function readHostile(name: string, mail: Buffer, poison?: 'or set aside'): Promise<void> {
+  const before = process.cpuUsage();
+  const piece = pieceOf(mail, poison ? mail.length : pieceBytes);
+  const fields = fieldsOf(piece);
+  automaticReason('a@b', fields);
+  messageIdOf(fields);
+  referencesOf(fields);
+  try {
+    const readable = await readMail(piece, (bytes) => parser.read(bytes), fields);
+    if (readable) {
+      assert.equal(typeof readable.subject, 'string', name);
+      assert.ok(readable.lines.length <= 5_000, name);
+      assert.ok(
+        readable.lines.every((line) => line.length <= 1_000 && !line.includes('\n')),
+        name,
+      );
+    }
+  } catch (error) {
+    if (!(error instanceof PoisonError)) throw new Error(name, { cause: error });
+    assert.ok(poison, `${name}: ${error.message}`);
+  }
+  const { user, system } = process.cpuUsage(before);
+  const spentMs = (user + system) / 1000;
+  if (!poison) assert.ok(spentMs < cpuMaxMs, `${name} took ${spentMs} ms`);
+}
