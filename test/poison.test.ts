@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { pino } from 'pino';
 import { type AckEvent, AckState } from '../src/acknowledge/ack-state.ts';
 import { MimeReader, NoParserError, PoisonError } from '../src/acknowledge/mime-reader.ts';
@@ -31,8 +32,10 @@ const script = new URL(
   `)}`,
 );
 
+const start = (options: WorkerOptions): Worker => new Worker(script, options);
+
 function readerOf(t: TestContext, deadlineMs: number, on: Clock = clock): MimeReader {
-  const reader = new MimeReader({ clock: on, deadlineMs, script });
+  const reader = new MimeReader({ clock: on, deadlineMs, start });
   t.after(() => reader.close());
   return reader;
 }
@@ -100,7 +103,7 @@ test('a process that stood still for an hour has lost a step of the deadline, no
 });
 
 test('closing ends what is read without calling it poison', async () => {
-  const reader = new MimeReader({ clock, deadlineMs: 60_000, script });
+  const reader = new MimeReader({ clock, deadlineMs: 60_000, start });
   await reader.read(Buffer.from('starts'));
   const read = assert.rejects(reader.read(Buffer.from('loops')), NoParserError);
   await new Promise((resolve) => setImmediate(resolve));
@@ -110,8 +113,8 @@ test('closing ends what is read without calling it poison', async () => {
 });
 
 test('a parser that cannot be started is no mail’s fault', async (t) => {
-  const broken = new URL('data:text/javascript,throw new Error("nothing here")');
-  const reader = new MimeReader({ clock, deadlineMs: 60_000, script: broken });
+  const broken = (): Worker => new Worker('throw new Error("nothing here")', { eval: true });
+  const reader = new MimeReader({ clock, deadlineMs: 60_000, start: broken });
   t.after(() => reader.close());
   await assert.rejects(reader.read(Buffer.from('x')), { name: 'NoParserError', message: /nothing here/ });
 });

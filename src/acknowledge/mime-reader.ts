@@ -3,10 +3,10 @@
 // lines, or undefined when the parser can make nothing of it. Fails with PoisonError when the mail was the end of the
 // thread, with NoParserError when there is none. Owns the thread: started with the first mail, kept, replaced after it was ended.
 
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import type { Worker, WorkerOptions } from 'node:worker_threads';
 import { messageOf } from '../errors.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
+import { startThread } from '../ports/thread.ts';
 
 /** A mail that the parser did not come to the end of. */
 export class PoisonError extends Error {
@@ -30,19 +30,10 @@ export const stepOf = (deadlineMs: number): number => deadlineMs / steps;
 /** Loading the parser takes a second on a busy machine. A thread that is not up after so long will not come. */
 const startMs = 60_000;
 
-/** Far more than a piece of the largest size needs (measured: below 40 MB), and little beside what a stage may use. */
-const limits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 32 };
+/** The worst 64 KB that the tests know of need 16 MB (measured), and a stage is to stay below 200. */
+const limits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
 
-/** The same place under a loader of TypeScript and compiled. */
-const ownScript = new URL(`mime-worker${import.meta.url.slice(-3)}`, import.meta.url);
-
-function threadOf(script: URL): Worker {
-  const options = { resourceLimits: limits, execArgv: [] };
-  if (!script.pathname.endsWith('.ts')) return new Worker(script, options);
-  // From its sources: tsx, which runs us then, does not reach into threads.
-  const boot = `require('tsx/cjs'); require(${JSON.stringify(fileURLToPath(script))})`;
-  return new Worker(boot, { ...options, eval: true });
-}
+const startParser = (options: WorkerOptions): Worker => startThread('mime-worker', import.meta.url, options);
 
 /** Somebody who waits for the thread to say something. */
 interface Waiting {
@@ -53,17 +44,17 @@ interface Waiting {
 export class MimeReader {
   readonly #clock: Clock;
   readonly #deadlineMs: number;
-  readonly #script: URL;
+  readonly #startThread: (options: WorkerOptions) => Worker;
   #worker: Worker | undefined;
   #waiting: Waiting | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  /** @param parts `deadlineMs` for one mail; `script` is run in the thread in place of the parser */
-  constructor(parts: { clock: Clock; deadlineMs: number; script?: URL }) {
+  /** @param parts `deadlineMs` for one mail; `start` starts a thread in place of the parser's */
+  constructor(parts: { clock: Clock; deadlineMs: number; start?: (options: WorkerOptions) => Worker }) {
     this.#clock = parts.clock;
     this.#deadlineMs = parts.deadlineMs;
-    this.#script = parts.script ?? ownScript;
+    this.#startThread = parts.start ?? startParser;
   }
 
   /**
@@ -73,8 +64,9 @@ export class MimeReader {
    */
   read(piece: Buffer, begin?: () => Promise<void>): Promise<readonly string[] | undefined> {
     const result = this.#turn.then(async () => {
-      const worker = this.#worker ?? (await this.#start());
+      if (!this.#worker) await this.#start();
       await begin?.();
+      const worker = this.#worker ?? (await this.#start());
       // Copied: the piece is a window on a whole read of the log, and all of that would be sent.
       const bytes = new Uint8Array(piece);
       const lines = await this.#answer(worker, this.#deadlineMs, () => worker.postMessage(bytes, [bytes.buffer]));
@@ -92,14 +84,16 @@ export class MimeReader {
 
   async #start(): Promise<Worker> {
     if (this.#closed) throw new NoParserError('closed');
-    const worker = threadOf(this.#script);
+    const worker = this.#startThread({ resourceLimits: limits, execArgv: [] });
     this.#worker = worker;
     const died = (reason: string): void => {
       if (this.#worker !== worker) return;
       this.#worker = undefined;
       this.#waiting?.died(reason);
     };
-    worker.on('message', (message) => this.#waiting?.heard(message));
+    worker.on('message', (message) => {
+      if (this.#worker === worker) this.#waiting?.heard(message);
+    });
     worker.on('error', (error) => died(`its parser died: ${messageOf(error)}`));
     worker.on('exit', () => died('its parser ended'));
     try {
