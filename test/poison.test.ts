@@ -112,8 +112,9 @@ test('closing ends what is read without calling it poison', async () => {
   await assert.rejects(reader.read(Buffer.from('x')), NoParserError);
 });
 
+const broken = (): Worker => new Worker('throw new Error("nothing here")', { eval: true });
+
 test('a parser that cannot be started is no mail’s fault', async (t) => {
-  const broken = (): Worker => new Worker('throw new Error("nothing here")', { eval: true });
   const reader = new MimeReader({ clock, deadlineMs: 60_000, start: broken });
   t.after(() => reader.close());
   await assert.rejects(reader.read(Buffer.from('x')), { name: 'NoParserError', message: /nothing here/ });
