@@ -4,7 +4,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { understandingReader } from '../src/acknowledge/understanding-of.ts';
-import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { openStage } from './support/deliver.ts';
 import { parse } from './support/parse.ts';
 import { MemoryLog, request } from './support/memory.ts';

@@ -4,10 +4,10 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { understandingReader } from '../src/acknowledge/understanding-of.ts';
 import { notUnderstood } from '../src/model/understanding.ts';
-import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { sample } from './support/acknowledging.ts';
 import { call, openDesk, openStage, valueOf, valuesOf } from './support/deliver.ts';
 import { MemoryLog, request } from './support/memory.ts';
+import { parse } from './support/parse.ts';
 
 /** A reader remembers by sequence: each log has its own. */
 const reader = () => understandingReader(65_536, () => parse);
