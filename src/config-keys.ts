@@ -224,6 +224,8 @@ export const keys = {
     name: text('localhost', 'our name in EHLO and in Message-IDs', hostName, 'a host name'),
     language: text('en', 'language of acknowledgements, a folder in the templates', /^[a-z]{2,3}$/, 'a language code'),
     connections: number(10, 1, 100, 'connections to a relay at once'),
+    idle_seconds: number(60, 1, 3_600, 'how long a connection without a mail is kept'),
+    connect_seconds: number(10, 1, 3_600, 'the longest that connecting, greeting and TLS may take together'),
     waiting_count: number(1_000, 1, 100_000, 'the most acknowledgements on their way or waiting for another try'),
     parse_bytes: number(65_536, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
     parse_seconds: number(5, 1, 600, 'the longest a mail of several parts may take to parse before it is set aside'),

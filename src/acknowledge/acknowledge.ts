@@ -51,7 +51,14 @@ export async function startAcknowledge(parts: {
 
   const render = await loadTemplates(disk, config.templates.dir, ack.language);
   const compose = composer({ from: ack.from, name: ack.name, language: ack.language, render });
-  const relayOptions = { clock, name: ack.name, connections: ack.connections, sendMs: ack.send_seconds * 1000 };
+  const relayOptions = {
+    clock,
+    name: ack.name,
+    connections: ack.connections,
+    sendMs: ack.send_seconds * 1000,
+    connectMs: ack.connect_seconds * 1000,
+    idleMs: ack.idle_seconds * 1000,
+  };
   const carriers =
     ack.relays.length > 0
       ? ack.relays.map((address) => smtpRelay(address, relayOptions))

@@ -19,7 +19,9 @@ export interface Outcome {
     | 'later'
     /** This mail never (5xx). */
     | 'refused'
-    /** The carrier itself is in trouble: no connection, 421, no answer in time, no right to send. */
+    /** The connection ended under this mail, or no answer came in time: this mail's try is lost, and nothing else. */
+    | 'dropped'
+    /** The carrier itself is in trouble: no connection, 421 in place of a greeting, no right to send. */
     | 'unreachable';
   readonly code: number;
   readonly text: string;

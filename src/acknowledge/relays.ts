@@ -1,11 +1,15 @@
 // The carriers in the order to try them. Takes a finished mail, gives what became of it at the first carrier that
-// could be reached. A carrier in trouble is left alone for a growing pause, then tried with one mail. Never rejects;
-// `unreachable` means that none could be reached: the mail keeps its place, and `ready` says when to try again.
+// took or refused it. A carrier in trouble is left alone for a growing pause, then tried with one mail. A connection that
+// broke is not trouble yet: it moves that one mail on; several in a row are. Never rejects; `unreachable` means
+// that none could be reached: the mail keeps its place, and `ready` says when to try again.
 // Owns the health of the carriers, in memory only.
 
 import type { Logger } from '../logger.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
 import type { Carrier, Outcome, Outgoing } from './carrier.ts';
+
+/** So many mails in a row that a carrier dropped, none answered in between, are trouble of the carrier's. */
+const droppedMax = 3;
 
 interface Health {
   readonly carrier: Carrier;
@@ -15,6 +19,8 @@ interface Health {
   until: number;
   /** A mail is on its way to find out whether the carrier is back. */
   probing: boolean;
+  /** Mails dropped since the last answer. */
+  dropped: number;
   /** Grows with each change, so that a send begun before the change does not count twice. */
   change: number;
 }
@@ -33,7 +39,14 @@ export class Relays {
     log: Logger;
     pause: { firstMs: number; maxMs: number };
   }) {
-    this.#health = parts.carriers.map((carrier) => ({ carrier, pauseMs: 0, until: 0, probing: false, change: 0 }));
+    this.#health = parts.carriers.map((carrier) => ({
+      carrier,
+      pauseMs: 0,
+      until: 0,
+      probing: false,
+      dropped: 0,
+      change: 0,
+    }));
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#pause = parts.pause;
@@ -42,6 +55,11 @@ export class Relays {
   /** How many sends may be under way at once. */
   get parallel(): number {
     return Math.min(...this.#health.map(({ carrier }) => carrier.parallel));
+  }
+
+  /** Whether no carrier is in trouble, nor has dropped the latest mail. */
+  get well(): boolean {
+    return this.#health.every(({ pauseMs, dropped }) => pauseMs === 0 && dropped === 0);
   }
 
   /** Tries each carrier that may be tried, in order. Undefined when there is none at the moment. */
@@ -54,13 +72,15 @@ export class Relays {
       if (probe) health.probing = true;
       const outcome = await health.carrier.send(mail);
       if (probe) health.probing = false;
-      if (outcome.kind !== 'unreachable') {
+      if (outcome.kind !== 'unreachable' && outcome.kind !== 'dropped') {
         this.#up(health);
         return outcome;
       }
-      if (health.change === change) this.#down(health, outcome);
-      else this.#setTimer();
-      last = outcome;
+      const bearable = outcome.kind === 'dropped' && ++health.dropped < droppedMax && !probe;
+      if (health.change !== change) this.#setTimer();
+      else if (!bearable) this.#down(health, outcome);
+      // What one of them dropped has had its try; what none could be given has not.
+      if (last?.kind !== 'dropped') last = outcome;
     }
     return last;
   }
@@ -91,6 +111,7 @@ export class Relays {
   }
 
   #up(health: Health): void {
+    health.dropped = 0;
     if (health.pauseMs === 0) return;
     this.#log.info({ relay: health.carrier.name }, 'relay is back');
     health.pauseMs = 0;

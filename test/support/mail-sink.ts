@@ -1,6 +1,6 @@
 // A real SMTP server that takes acknowledgements, and answers as a test tells it to. On loopback, on a free port.
 
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 
 export interface Taken {
@@ -11,8 +11,17 @@ export interface Taken {
   readonly ticket: string;
 }
 
-/** What the sink says to one mail: undefined takes it; `never` keeps silent for good. */
-export type Answer = (to: string, ticket: string) => { code: number; text: string } | 'never' | undefined;
+/** What the sink says to one mail: undefined takes it; `never` keeps silent for good, `drop` cuts the connection. */
+export type Answer = (to: string, ticket: string) => { code: number; text: string } | 'never' | 'drop' | undefined;
+
+export interface SinkOptions {
+  readonly port?: number;
+  readonly user?: string;
+  readonly pass?: string;
+  readonly greeting?: { readonly code: number; readonly text: string };
+  /** Offers STARTTLS, or with `secure` speaks TLS from the first byte. */
+  readonly tls?: { readonly key: string; readonly cert: string; readonly secure?: boolean };
+}
 
 export class MailSink {
   readonly taken: Taken[] = [];
@@ -21,13 +30,22 @@ export class MailSink {
   connections = 0;
   answer: Answer = () => undefined;
   readonly #server: SMTPServer;
+  /** Connections open now, and the most at once so far. */
+  readonly sockets = new Map<number | undefined, Socket>();
+  most = 0;
+  /** Logins tried, right or wrong. */
+  logins = 0;
+  /** Mails that came under TLS. */
+  secured = 0;
   #changed = new Set<() => void>();
 
-  private constructor(options: { user?: string; pass?: string; greeting?: { code: number; text: string } }) {
+  private constructor(options: SinkOptions) {
+    const disabled = [...(options.user === undefined ? ['AUTH'] : []), ...(options.tls ? [] : ['STARTTLS'])];
     this.#server = new SMTPServer({
       authOptional: options.user === undefined,
       allowInsecureAuth: true,
-      disabledCommands: options.user === undefined ? ['STARTTLS', 'AUTH'] : ['STARTTLS'],
+      disabledCommands: disabled,
+      ...options.tls,
       disableReverseLookup: true,
       closeTimeout: 1,
       onConnect: (_session, done) => {
@@ -36,6 +54,7 @@ export class MailSink {
         done(options.greeting ? reply(options.greeting) : undefined);
       },
       onAuth: (auth, _session, done) => {
+        this.logins++;
         if (auth.username === options.user && auth.password === options.pass) done(null, { user: auth.username });
         else {
           const wire = Buffer.from(`\0${auth.username}\0${auth.password}`).toString('base64');
@@ -51,21 +70,30 @@ export class MailSink {
           const { mailFrom, rcptTo } = session.envelope;
           const to = rcptTo[0]?.address ?? '';
           this.offered++;
+          if (session.secure) this.secured++;
           const answer = this.answer(to, ticket);
           if (answer === undefined) {
             this.taken.push({ from: mailFrom === false ? '' : (mailFrom?.address ?? ''), to, text, ticket });
             done(null);
-          } else if (answer !== 'never') done(reply(answer));
+          } else if (answer === 'drop') this.sockets.get(session.remotePort)?.destroy();
+          else if (answer !== 'never') done(reply(answer));
           this.#wake();
         });
       },
     });
     this.#server.on('error', () => undefined);
+    this.#server.server.on('connection', (socket: Socket) => {
+      const port = socket.remotePort;
+      this.sockets.set(port, socket);
+      this.most = Math.max(this.most, this.sockets.size);
+      socket.once('close', () => {
+        this.sockets.delete(port);
+        this.#wake();
+      });
+    });
   }
 
-  static async open(
-    options: { user?: string; pass?: string; port?: number; greeting?: { code: number; text: string } } = {},
-  ): Promise<MailSink> {
+  static async open(options: SinkOptions = {}): Promise<MailSink> {
     const sink = new MailSink(options);
     await new Promise<void>((resolve) => sink.#server.listen(options.port ?? 0, '127.0.0.1', resolve));
     return sink;
