@@ -19,6 +19,7 @@ import { type AckEvent, AckState } from './ack-state.ts';
 import { Acknowledger } from './acknowledger.ts';
 import { Backlog } from './backlog.ts';
 import { composer } from './compose.ts';
+import { Destinations, limitsOf } from './destinations.ts';
 import { emlFolder } from './eml-folder.ts';
 import { MimeReader } from './mime-reader.ts';
 import { PoisonGuard } from './poison.ts';
@@ -103,6 +104,9 @@ export async function startAcknowledge(parts: {
     identify: () => identify(reader, state, recorder),
     failed: fail,
   });
+  const limit = { connections: ack.domain_connections, perSecond: ack.domain_per_second };
+  const limitOf = limitsOf(limit, ack.domain_limits);
+  const destinations = new Destinations({ clock, limitOf, turn: (sequence) => backlog.again(sequence) });
   const settings = {
     parseBytes: ack.parse_bytes,
     retryMs: pause.firstMs,
@@ -118,7 +122,8 @@ export async function startAcknowledge(parts: {
     log,
     suspects: ack.waiting_count,
   });
-  const acknowledger = new Acknowledger({ backlog, recorder, relays, state, compose, guard, clock, log, settings });
+  const sending = { relays, destinations };
+  const acknowledger = new Acknowledger({ backlog, recorder, ...sending, state, compose, guard, clock, log, settings });
 
   try {
     await identify(reader, state, recorder);
@@ -141,6 +146,7 @@ export async function startAcknowledge(parts: {
       await Promise.all([backlog.stop(), acknowledger.stop()]);
       timer.cancel();
       await parser.close();
+      destinations.close();
       relays.close();
       await recorder.close();
     },

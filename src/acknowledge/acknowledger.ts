@@ -14,6 +14,8 @@ import type { Backlog } from './backlog.ts';
 import type { Outcome, Outgoing } from './carrier.ts';
 import { cleanLine } from './clean.ts';
 import type { Compose } from './compose.ts';
+import type { Destinations } from './destinations.ts';
+import { domainOf } from './domain.ts';
 import { type Fields, fieldsOf, pieceOf } from './mail-piece.ts';
 import type { PoisonGuard } from './poison.ts';
 import { readMail } from './read-mail.ts';
@@ -37,6 +39,7 @@ interface Parts {
   readonly backlog: Backlog;
   readonly recorder: Recorder;
   readonly relays: Relays;
+  readonly destinations: Destinations;
   readonly state: AckState;
   readonly compose: Compose;
   readonly guard: PoisonGuard;
@@ -99,7 +102,19 @@ export class Acknowledger {
     }
     const mail = await this.#make(request, piece, fields);
     if (typeof mail === 'string') this.#fail(request, { kind: 'refused', code: 0, text: mail, carrier: '' });
-    else await this.#send(request, mail);
+    else await this.#sendInTurn(request, mail);
+  }
+
+  /** A mail whose domain has no room waits aside as a number only; it is made again when its turn has come. */
+  async #sendInTurn(request: StoredRequest, mail: Outgoing): Promise<void> {
+    const { destinations } = this.#parts;
+    const domain = domainOf(mail.to);
+    if (!destinations.enter(domain, request.sequence)) return;
+    try {
+      await this.#send(request, mail);
+    } finally {
+      destinations.leave(domain);
+    }
   }
 
   /** The finished mail, or why there can be none. */

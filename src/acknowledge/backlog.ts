@@ -1,7 +1,8 @@
 // What is to be acknowledged next: new requests as the log gives them, and those whose next try is due, which go first.
 // Takes the log and the journal's state, gives one request at a time to whoever asks, each to one only. Fails by calling
 // `failed` when the log cannot be read. Owns the place in the log. Bounded: on their way and waiting for another try
-// together never exceed `limit`; at the limit the log is not read. Only a few megabytes are read ahead.
+// together never exceed `limit`; at the limit the log is not read. Only a few megabytes are read ahead. Whoever has to
+// put a request aside gives it back by its number, and it comes again.
 
 import { DamagedLogError } from '../errors.ts';
 import type { StoredRequest } from '../model/request.ts';
@@ -76,6 +77,12 @@ export class Backlog {
       await this.#change();
     }
     return undefined;
+  }
+
+  /** Gives a request out again that was put aside: it goes before the new ones. */
+  again(sequence: number): void {
+    this.#due.push(sequence);
+    this.#wakeAll();
   }
 
   /** Says that what became of these is in the journal and in the state. */
