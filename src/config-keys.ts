@@ -226,6 +226,7 @@ export const keys = {
     connections: number(10, 1, 100, 'connections to a relay at once'),
     idle_seconds: number(60, 1, 3_600, 'how long a connection without a mail is kept'),
     connect_seconds: number(10, 1, 3_600, 'the longest that connecting, greeting and TLS may take together'),
+    tls_ca: text('', 'PEM file of authorities whose certificates relays may have, beside the well-known ones'),
     domain_connections: number(10, 0, 1_000, 'mails to one recipient domain at once; 0: any number'),
     domain_per_second: number(0, 0, 100_000, 'mails to one recipient domain a second; 0: any number'),
     domain_limits: list(
@@ -233,6 +234,9 @@ export const keys = {
       /^[^\s=/]+=\d{1,6}\/\d{1,6}(\.\d{1,3})?$/,
       'a list such as example.org=2/10',
     ),
+    dkim_domain: text('', 'domain that signs acknowledgements with DKIM', /^$|^[A-Za-z0-9][A-Za-z0-9.-]*$/, 'a domain'),
+    dkim_selector: text('', 'DKIM selector', /^$|^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'a selector'),
+    dkim_key: text('', 'PEM file with the private key, RSA or Ed25519; with it acknowledgements are signed'),
     waiting_count: number(1_000, 1, 100_000, 'the most acknowledgements on their way or waiting for another try'),
     parse_bytes: number(65_536, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
     parse_seconds: number(5, 1, 600, 'the longest a mail of several parts may take to parse before it is set aside'),

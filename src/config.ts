@@ -124,6 +124,10 @@ function checkTogether(config: Config): void {
   if (config.smtp.message_bytes > config.smtp.buffered_bytes) {
     throw new ConfigError('smtp.message_bytes must not be more than smtp.buffered_bytes.');
   }
+  const { ack } = config;
+  if (new Set([ack.dkim_domain === '', ack.dkim_selector === '', ack.dkim_key === '']).size > 1) {
+    throw new ConfigError('ack.dkim_domain, ack.dkim_selector and ack.dkim_key go together: set all three, or none.');
+  }
   for (const relay of config.ack.relays) {
     if (!URL.canParse(relay)) throw new ConfigError('ack.relays holds an address that is not a valid smtp:// URL.');
   }

@@ -20,12 +20,11 @@ import { Acknowledger } from './acknowledger.ts';
 import { Backlog } from './backlog.ts';
 import { composer } from './compose.ts';
 import { Destinations, limitsOf } from './destinations.ts';
-import { emlFolder } from './eml-folder.ts';
 import { MimeReader } from './mime-reader.ts';
 import { PoisonGuard } from './poison.ts';
 import { Recorder } from './recorder.ts';
 import { Relays } from './relays.ts';
-import { smtpRelay } from './smtp-relay.ts';
+import { makeCarriers } from './carriers.ts';
 import { loadTemplates } from './templates.ts';
 
 /** Name of the journal, for those who replay it. */
@@ -33,7 +32,7 @@ export const ackJournalName = 'acknowledge';
 
 /**
  * Starts the stage.
- * @throws ConfigError when a template, a relay address or ack.from cannot be used, before anything is opened
+ * @throws ConfigError when a template, a relay address, a key or ack.from cannot be used, before anything is opened
  * @throws DamagedLogError when the journal belongs to another log
  * @throws whatever opening the journal throws
  */
@@ -52,18 +51,7 @@ export async function startAcknowledge(parts: {
 
   const render = await loadTemplates(disk, config.templates.dir, ack.language);
   const compose = composer({ from: ack.from, name: ack.name, language: ack.language, render });
-  const relayOptions = {
-    clock,
-    name: ack.name,
-    connections: ack.connections,
-    sendMs: ack.send_seconds * 1000,
-    connectMs: ack.connect_seconds * 1000,
-    idleMs: ack.idle_seconds * 1000,
-  };
-  const carriers =
-    ack.relays.length > 0
-      ? ack.relays.map((address) => smtpRelay(address, relayOptions))
-      : [emlFolder(disk, config.spool.dir)];
+  const { carriers, sign } = await makeCarriers(config, runtime);
   const pause = { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 };
   const relays = new Relays({ carriers, clock, log, pause });
 
@@ -122,7 +110,7 @@ export async function startAcknowledge(parts: {
     log,
     suspects: ack.waiting_count,
   });
-  const sending = { relays, destinations };
+  const sending = { relays, destinations, sign };
   const acknowledger = new Acknowledger({ backlog, recorder, ...sending, state, compose, guard, clock, log, settings });
 
   try {

@@ -15,6 +15,7 @@ import type { Outcome, Outgoing } from './carrier.ts';
 import { cleanLine } from './clean.ts';
 import type { Compose } from './compose.ts';
 import type { Destinations } from './destinations.ts';
+import type { Sign } from './dkim.ts';
 import { domainOf } from './domain.ts';
 import { type Fields, fieldsOf, pieceOf } from './mail-piece.ts';
 import type { PoisonGuard } from './poison.ts';
@@ -40,6 +41,8 @@ interface Parts {
   readonly recorder: Recorder;
   readonly relays: Relays;
   readonly destinations: Destinations;
+  /** Undefined: nothing is signed. */
+  readonly sign: Sign | undefined;
   readonly state: AckState;
   readonly compose: Compose;
   readonly guard: PoisonGuard;
@@ -107,11 +110,11 @@ export class Acknowledger {
 
   /** A mail whose domain has no room waits aside as a number only; it is made again when its turn has come. */
   async #sendInTurn(request: StoredRequest, mail: Outgoing): Promise<void> {
-    const { destinations } = this.#parts;
+    const { destinations, sign } = this.#parts;
     const domain = domainOf(mail.to);
     if (!destinations.enter(domain, request.sequence)) return;
     try {
-      await this.#send(request, mail);
+      await this.#send(request, sign ? { ...mail, bytes: await sign(mail.bytes) } : mail);
     } finally {
       destinations.leave(domain);
     }
