@@ -73,6 +73,10 @@ const network = {
     return isIP(host) !== 0 && Number(bits) <= (isIP(host) === 6 ? 128 : 32);
   },
 };
+const dnsServer = {
+  test: (item: string): boolean =>
+    isIP(/^\[?([^\]]*?)\]?(?::\d{1,5})?$/.exec(item)?.[1] ?? '') !== 0 || isIP(item) !== 0,
+};
 const day = 86_400;
 
 /** The keys by section. Units stand in their names. */
@@ -227,6 +231,10 @@ export const keys = {
     idle_seconds: number(60, 1, 3_600, 'how long a connection without a mail is kept'),
     connect_seconds: number(10, 1, 3_600, 'the longest that connecting, greeting and TLS may take together'),
     tls_ca: text('', 'PEM file of authorities whose certificates relays may have, beside the well-known ones'),
+    direct: flag(false, 'without relays: send to the mail servers of each recipient’s domain'),
+    direct_connections: number(100, 1, 1_000, 'direct: connections to all servers at once'),
+    direct_port: number(25, 1, 65_535, 'direct: the port of the servers'),
+    direct_inside: flag(false, 'direct: send to loopback, private and our own addresses too'),
     domain_connections: number(10, 0, 1_000, 'mails to one recipient domain at once; 0: any number'),
     domain_per_second: number(0, 0, 100_000, 'mails to one recipient domain a second; 0: any number'),
     domain_limits: list(
@@ -237,6 +245,17 @@ export const keys = {
     dkim_domain: text('', 'domain that signs acknowledgements with DKIM', /^$|^[A-Za-z0-9][A-Za-z0-9.-]*$/, 'a domain'),
     dkim_selector: text('', 'DKIM selector', /^$|^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'a selector'),
     dkim_key: text('', 'PEM file with the private key, RSA or Ed25519; with it acknowledgements are signed'),
+    dns_servers: list(
+      'direct: name servers, as address or address:port; empty: the system’s',
+      dnsServer,
+      'a list of addresses',
+    ),
+    dns_timeout_ms: number(2_000, 50, 60_000, 'direct: the longest wait for one answer'),
+    dns_seconds_min: number(60, 0, day, 'direct: how long an answer is fresh at least, whatever its TTL'),
+    dns_seconds_max: number(3_600, 1, 7 * day, 'direct: how long an answer is fresh at most, whatever its TTL'),
+    dns_stale_seconds: number(day, 0, 7 * day, 'direct: how long an old answer is used while there is no new one'),
+    dns_none_seconds: number(60, 1, day, 'direct: how long it is known that a domain takes no mail'),
+    dns_domains: number(10_000, 10, 1_000_000, 'direct: domains remembered'),
     waiting_count: number(1_000, 1, 100_000, 'the most acknowledgements on their way or waiting for another try'),
     parse_bytes: number(65_536, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
     parse_seconds: number(5, 1, 600, 'the longest a mail of several parts may take to parse before it is set aside'),

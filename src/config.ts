@@ -128,6 +128,9 @@ function checkTogether(config: Config): void {
   if (new Set([ack.dkim_domain === '', ack.dkim_selector === '', ack.dkim_key === '']).size > 1) {
     throw new ConfigError('ack.dkim_domain, ack.dkim_selector and ack.dkim_key go together: set all three, or none.');
   }
+  if (ack.direct && ack.relays.length > 0) {
+    throw new ConfigError('ack.direct and ack.relays exclude one another: set one of them.');
+  }
   for (const relay of config.ack.relays) {
     if (!URL.canParse(relay)) throw new ConfigError('ack.relays holds an address that is not a valid smtp:// URL.');
   }

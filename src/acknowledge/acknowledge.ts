@@ -1,6 +1,6 @@
 // The acknowledge stage: follows the log and sends every registrar an acknowledgement of every request.
 //
-//   log ─▶ backlog ─▶ acknowledger: automatic? read, understand, compose ─▶ relays ─▶ smtp relay | .eml folder
+//   log ─▶ backlog ─▶ acknowledger: automatic? read, understand, compose ─▶ relays ─▶ smtp relay | mx | .eml folder
 //             ▲                                                                │
 //             └──────────────── state ◀── journal ◀── recorder ◀───────────────┘  what became of it
 //
@@ -51,7 +51,7 @@ export async function startAcknowledge(parts: {
 
   const render = await loadTemplates(disk, config.templates.dir, ack.language);
   const compose = composer({ from: ack.from, name: ack.name, language: ack.language, render });
-  const { carriers, sign } = await makeCarriers(config, runtime);
+  const { carriers, sign, expect } = await makeCarriers(config, runtime, log);
   const pause = { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 };
   const relays = new Relays({ carriers, clock, log, pause });
 
@@ -90,6 +90,7 @@ export async function startAcknowledge(parts: {
     clock,
     limit: ack.waiting_count,
     identify: () => identify(reader, state, recorder),
+    coming: ({ envelope }) => expect(envelope.from),
     failed: fail,
   });
   const limit = { connections: ack.domain_connections, perSecond: ack.domain_per_second };

@@ -25,6 +25,7 @@ export class Backlog {
   readonly #clock: Clock;
   readonly #limit: number;
   readonly #identify: () => Promise<void>;
+  readonly #coming: (request: StoredRequest) => void;
   readonly #failed: (error: Error) => void;
   readonly #stop = new AbortController();
   /** Read and not yet asked for. */
@@ -44,6 +45,8 @@ export class Backlog {
     limit: number;
     /** Called before the first new request is given out; rejects when the journal speaks of another log. */
     identify: () => Promise<void>;
+    /** Hears of each new request as soon as it is read, before its turn. */
+    coming: (request: StoredRequest) => void;
     failed: (error: Error) => void;
   }) {
     this.#reader = parts.reader;
@@ -51,6 +54,7 @@ export class Backlog {
     this.#clock = parts.clock;
     this.#limit = parts.limit;
     this.#identify = parts.identify;
+    this.#coming = parts.coming;
     this.#failed = parts.failed;
   }
 
@@ -132,6 +136,7 @@ export class Backlog {
         if (this.#state.isSettled(place) || this.#state.retryOf(place) !== undefined) continue;
         this.#underWay.add(place);
         this.#ahead.push(request);
+        this.#coming(request);
       }
       this.#wakeAll();
     }

@@ -1,11 +1,13 @@
-// What carries acknowledgements out, as the configuration has it: relays or files. Takes the
+// What carries acknowledgements out, as the configuration has it: relays, the recipients' own servers, or files. Takes the
 // configuration, gives carriers not yet used, and what signs the mails. Fails when a file or an address cannot be used.
 
 import { rootCertificates } from 'node:tls';
 import type { Config } from '../config.ts';
 import { ConfigError, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import type { Disk, Runtime } from '../ports/runtime.ts';
 import type { Carrier } from './carrier.ts';
+import { direct } from './direct.ts';
 import { dkimSigner, type Sign } from './dkim.ts';
 import { emlFolder } from './eml-folder.ts';
 import { smtpRelay } from './smtp-relay.ts';
@@ -24,14 +26,16 @@ async function readAuthorities(disk: Disk, path: string): Promise<string> {
 
 /**
  * The carriers in the order to try them.
+ * @returns also `expect`, to be told of every recipient as early as can be
  * @throws ConfigError when a relay's address, the authorities or the DKIM key cannot be used
  */
 export async function makeCarriers(
   config: Config,
   runtime: Runtime,
-): Promise<{ carriers: readonly Carrier[]; sign: Sign | undefined }> {
+  log: Logger,
+): Promise<{ carriers: readonly Carrier[]; sign: Sign | undefined; expect: (address: string) => void }> {
   const { ack } = config;
-  const { clock, disk } = runtime;
+  const { clock, disk, ids } = runtime;
   const { dkim_domain: domain, dkim_selector: selector, dkim_key: keyFile } = ack;
   const sign = keyFile === '' ? undefined : await dkimSigner(disk, { domain, selector, keyFile });
   const smtp = {
@@ -44,7 +48,26 @@ export async function makeCarriers(
   if (ack.relays.length > 0) {
     const ca = ack.tls_ca === '' ? undefined : [...rootCertificates, await readAuthorities(disk, ack.tls_ca)];
     const options = { ...smtp, connections: ack.connections, ...(ca && { ca }) };
-    return { carriers: ack.relays.map((address) => smtpRelay(address, options)), sign };
+    return { carriers: ack.relays.map((address) => smtpRelay(address, options)), sign, expect: () => undefined };
   }
-  return { carriers: [emlFolder(disk, config.spool.dir)], sign };
+  if (!ack.direct) return { carriers: [emlFolder(disk, config.spool.dir)], sign, expect: () => undefined };
+  const mx = direct({
+    ...smtp,
+    log,
+    parallel: ack.direct_connections,
+    domains: ack.dns_domains,
+    port: ack.direct_port,
+    inside: ack.direct_inside,
+    pause: { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 },
+    dnsServers: ack.dns_servers,
+    dnsTimes: {
+      timeoutMs: ack.dns_timeout_ms,
+      freshMsMin: ack.dns_seconds_min * 1000,
+      freshMsMax: ack.dns_seconds_max * 1000,
+      staleMs: ack.dns_stale_seconds * 1000,
+      noneMs: ack.dns_none_seconds * 1000,
+    },
+    random: () => ids.randomBytes(4).readUInt32LE() / 2 ** 32,
+  });
+  return { carriers: [mx], sign, expect: (address) => mx.expect(address) };
 }
