@@ -71,6 +71,7 @@ export async function openViews(config: Config): Promise<Views> {
     }
   }
   const { readIntakeState } = await import('./intake/intake-state.ts');
+  const { readSendingState } = await import('./acknowledge/sending-state.ts');
   const acks = await replayAcks(spool);
   const intake = await readIntakeState(runtime, spool);
   const reader = openReader(runtime, spool);
@@ -81,6 +82,7 @@ export async function openViews(config: Config): Promise<Views> {
     opening: readOpening(config.opening),
     clock: async () => intake?.clock ?? (await import('./intake/clock-sync.ts')).askClock(runCommand),
     intake,
+    sending: await readSendingState(runtime, spool),
     reader,
     understand: await understander(config, acks, silent),
     acks,

@@ -2,10 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import type { Trouble } from '../src/acknowledge/carrier.ts';
+import { readSendingState } from '../src/acknowledge/sending-state.ts';
+import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import type { Stage } from '../src/ports/stage.ts';
 import { Acknowledging } from './support/acknowledging.ts';
 import { MailSink, type SinkOptions } from './support/mail-sink.ts';
-import { request } from './support/memory.ts';
+import { request, settle } from './support/memory.ts';
 
 const down = 'relay cannot be used; it is tried again after a pause';
 
@@ -28,6 +31,15 @@ function stopAfter(t: TestContext, { clock }: Acknowledging, stage: Stage): void
     while (!stopped) await clock.turn(1_000);
     await stopping;
   });
+}
+
+/** What `seawall status` would be told of the relays, once it is this many that are in trouble. */
+async function troubles(here: Acknowledging, count: number): Promise<readonly Trouble[]> {
+  for (;;) {
+    const said = await readSendingState(nodeRuntime, here.spool);
+    if (said?.troubled === count) return said.troubles;
+    await settle();
+  }
 }
 
 const requests = (count: number): ReturnType<typeof request>[] =>
@@ -126,6 +138,10 @@ test('a killed relay is replaced by the next one, and used again when it is back
   assert.equal(second.taken.length, 30);
   assert.equal(here.linesOf(down).length, 1);
   assert.equal(here.linesOf(down)[0]?.relay, `127.0.0.1:${port}`);
+  const [trouble] = await troubles(here, 1);
+  assert.equal(trouble?.name, `127.0.0.1:${port}`);
+  assert.match(trouble.text, /ECONNREFUSED/);
+  assert.equal(trouble.nextTry - trouble.since, 10_000);
 
   const back = await sinkFor(t, { port });
   await here.pass(10_000);
@@ -135,6 +151,7 @@ test('a killed relay is replaced by the next one, and used again when it is back
   here.log.add(...requests(29));
   await here.turnUntil(() => here.replay().settledThrough === 90);
   assert.equal(back.taken.length, 30);
+  assert.deepEqual(await troubles(here, 0), []);
   assert.deepEqual(here.replay().counts, { sent: 90, skipped: 0, failed: 0 });
 });
 

@@ -105,6 +105,7 @@ test('status says when the disk is below the floor', async (t) => {
     understand: async () => notUnderstood,
     floor: { bytes: 1_000, inodes: 10 },
     intake: undefined,
+    sending: undefined,
   };
   const report = await collectStatus({ ...views, free: { bytes: 999, inodes: Infinity } }, 0);
   assert.deepEqual(report.disk, { freeBytes: 999, freeInodes: null, belowFloor: true });

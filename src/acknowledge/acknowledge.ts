@@ -24,6 +24,7 @@ import { MimeReader } from './mime-reader.ts';
 import { PoisonGuard } from './poison.ts';
 import { Recorder } from './recorder.ts';
 import { Relays } from './relays.ts';
+import { SendingPublisher } from './sending-state.ts';
 import { makeCarriers } from './carriers.ts';
 import { loadTemplates } from './templates.ts';
 
@@ -51,9 +52,12 @@ export async function startAcknowledge(parts: {
 
   const render = await loadTemplates(disk, config.templates.dir, ack.language);
   const compose = composer({ from: ack.from, name: ack.name, language: ack.language, render });
-  const { carriers, sign, expect } = await makeCarriers(config, runtime, log);
+  const publisher = new SendingPublisher(runtime, config.spool.dir);
+  const changed = (): void => publisher.say(names, relays.troubles);
+  const { carriers, sign, expect } = await makeCarriers(config, runtime, log, changed);
+  const names = carriers.map(({ name }) => name);
   const pause = { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 };
-  const relays = new Relays({ carriers, clock, log, pause });
+  const relays = new Relays({ carriers, clock, log, pause, changed });
 
   const state = new AckState();
   const journal = await openJournal<AckEvent>(ackJournalName, state);
@@ -124,7 +128,8 @@ export async function startAcknowledge(parts: {
   backlog.start();
   acknowledger.start(fail);
   const { settledThrough, pendingCount: retrying } = state;
-  log.info({ settledThrough, retrying, relays: carriers.map(({ name }) => name) }, 'acknowledging');
+  log.info({ settledThrough, retrying, relays: names }, 'acknowledging');
+  changed();
 
   return {
     failed,
@@ -137,7 +142,7 @@ export async function startAcknowledge(parts: {
       await parser.close();
       destinations.close();
       relays.close();
-      await recorder.close();
+      await Promise.all([recorder.close(), publisher.idle()]);
     },
   };
 }

@@ -29,11 +29,23 @@ export interface Outcome {
   readonly carrier: string;
 }
 
+/** A carrier, or a destination of one, that is left alone for a while. */
+export interface Trouble {
+  readonly name: string;
+  readonly code: number;
+  readonly text: string;
+  /** Milliseconds since 1970 UTC: since when, and when the next try is due. */
+  readonly since: number;
+  readonly nextTry: number;
+}
+
 export interface Carrier {
   /** Name for logs: host and port, never a password. */
   readonly name: string;
   /** How many sends may be under way at once. */
   readonly parallel: number;
+  /** Destinations that it cannot reach just now, if it has more than one. */
+  readonly troubles?: () => readonly Trouble[];
   /** Never rejects. After `close` everything is `unreachable`. */
   send(mail: Outgoing): Promise<Outcome>;
   /** Ends the connections; a send that is still under way is cut off and its outcome is unknown. */

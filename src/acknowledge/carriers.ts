@@ -26,6 +26,7 @@ async function readAuthorities(disk: Disk, path: string): Promise<string> {
 
 /**
  * The carriers in the order to try them.
+ * @param changed called when one of their destinations goes down or is back
  * @returns also `expect`, to be told of every recipient as early as can be
  * @throws ConfigError when a relay's address, the authorities or the DKIM key cannot be used
  */
@@ -33,6 +34,7 @@ export async function makeCarriers(
   config: Config,
   runtime: Runtime,
   log: Logger,
+  changed: () => void,
 ): Promise<{ carriers: readonly Carrier[]; sign: Sign | undefined; expect: (address: string) => void }> {
   const { ack } = config;
   const { clock, disk, ids } = runtime;
@@ -54,6 +56,7 @@ export async function makeCarriers(
   const mx = direct({
     ...smtp,
     log,
+    changed,
     parallel: ack.direct_connections,
     domains: ack.dns_domains,
     port: ack.direct_port,

@@ -39,12 +39,14 @@ export function direct(
     /** Whether loopback, private and our own addresses may be sent to. */
     inside: boolean;
     pause: { firstMs: number; maxMs: number };
+    /** Called when a domain goes down or is back. */
+    changed: () => void;
     dnsServers: readonly string[];
     dnsTimes: DnsTimes;
     random: () => number;
   },
 ): Direct {
-  const { clock, log, parallel, sendMs, idleMs, pause } = options;
+  const { clock, log, parallel, sendMs, idleMs, pause, changed } = options;
   const lookup = exchangeLookup(options.dnsServers, options.dnsTimes);
   const cache = new DnsCache<Exchanges>({ clock, lookup, most: options.domains });
   /** The longest unused first. */
@@ -98,7 +100,7 @@ export function direct(
     if (!domain) {
       const pool = new SmtpPool({ name, open: (signal, ended) => open(name, signal, ended), clock, sendMs, idleMs });
       const carrier: Carrier = { name, parallel, send: (mail) => pool.send(mail), close: () => pool.close() };
-      domain = { pool, relays: new Relays({ carriers: [carrier], clock, log, pause }) };
+      domain = { pool, relays: new Relays({ carriers: [carrier], clock, log, pause, changed }) };
     }
     domains.delete(name);
     domains.set(name, domain);
@@ -135,6 +137,7 @@ export function direct(
         return { kind: 'later', code: 0, text: 'its mail servers could not be reached just now', carrier: name };
       return outcome.kind === 'unreachable' || outcome.kind === 'dropped' ? { ...outcome, kind: 'later' } : outcome;
     },
+    troubles: () => [...domains.values()].flatMap(({ relays }) => relays.troubles),
     expect(address) {
       const name = domainOf(address);
       if (name !== '' && !name.startsWith('[')) cache.expect(name);

@@ -6,7 +6,7 @@
 
 import type { Logger } from '../logger.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
-import type { Carrier, Outcome, Outgoing } from './carrier.ts';
+import type { Carrier, Outcome, Outgoing, Trouble } from './carrier.ts';
 
 /** So many mails in a row that a carrier dropped, none answered in between, are trouble of the carrier's. */
 const droppedMax = 3;
@@ -21,6 +21,8 @@ interface Health {
   probing: boolean;
   /** Mails dropped since the last answer. */
   dropped: number;
+  /** What happened last, while it is not well. */
+  trouble: Trouble | undefined;
   /** Grows with each change, so that a send begun before the change does not count twice. */
   change: number;
 }
@@ -30,6 +32,7 @@ export class Relays {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #pause: { readonly firstMs: number; readonly maxMs: number };
+  readonly #changed: () => void;
   #waiting = new Set<() => void>();
   #timer: Timer | undefined;
 
@@ -38,15 +41,12 @@ export class Relays {
     clock: Clock;
     log: Logger;
     pause: { firstMs: number; maxMs: number };
+    /** Called when a carrier goes down, fails again, or is back. */
+    changed: () => void;
   }) {
-    this.#health = parts.carriers.map((carrier) => ({
-      carrier,
-      pauseMs: 0,
-      until: 0,
-      probing: false,
-      dropped: 0,
-      change: 0,
-    }));
+    const well = { pauseMs: 0, until: 0, probing: false, dropped: 0, change: 0, trouble: undefined };
+    this.#health = parts.carriers.map((carrier) => ({ carrier, ...well }));
+    this.#changed = parts.changed;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#pause = parts.pause;
@@ -60,6 +60,14 @@ export class Relays {
   /** Whether no carrier is in trouble, nor has dropped the latest mail. */
   get well(): boolean {
     return this.#health.every(({ pauseMs, dropped }) => pauseMs === 0 && dropped === 0);
+  }
+
+  /** Who cannot be used just now. */
+  get troubles(): readonly Trouble[] {
+    return this.#health.flatMap(({ trouble, carrier }) => [
+      ...(trouble ? [trouble] : []),
+      ...(carrier.troubles?.() ?? []),
+    ]);
   }
 
   /** Tries each carrier that may be tried, in order. Undefined when there is none at the moment. */
@@ -115,7 +123,9 @@ export class Relays {
     if (health.pauseMs === 0) return;
     this.#log.info({ relay: health.carrier.name }, 'relay is back');
     health.pauseMs = 0;
+    health.trouble = undefined;
     health.change++;
+    this.#changed();
     this.#wakeAll();
   }
 
@@ -124,7 +134,11 @@ export class Relays {
     health.pauseMs = Math.min(health.pauseMs === 0 ? firstMs : health.pauseMs * 2, maxMs);
     health.until = this.#clock.elapsed() + health.pauseMs;
     health.change++;
-    const details = { relay: health.carrier.name, code, text, pauseSeconds: health.pauseMs / 1000 };
+    const { name } = health.carrier;
+    const now = this.#clock.now();
+    health.trouble = { name, code, text, since: health.trouble?.since ?? now, nextTry: now + health.pauseMs };
+    this.#changed();
+    const details = { relay: name, code, text, pauseSeconds: health.pauseMs / 1000 };
     this.#log.warn(details, 'relay cannot be used; it is tried again after a pause');
     this.#setTimer();
   }

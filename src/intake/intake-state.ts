@@ -1,17 +1,15 @@
-// What the intake tells whoever looks at the spool: where it stands on the ladder, and why. A small file, replaced at most once
-// a second and only when something changed, or to say that it still holds. Nobody's authority: the reader asks whether the
-// process that wrote it lives, and a disk that does not take the file is no trouble of the intake's.
+// What the intake tells whoever looks at the spool: where it stands on the ladder, and why. A state file, replaced at most once
+// a second and only when something changed, or to say that it still holds.
 
 import { join } from 'node:path';
-import { errorCode, type ProcessIdentity, type Runtime } from '../ports/runtime.ts';
+import type { Clock, Runtime } from '../ports/runtime.ts';
+import { readStateFile, StateFile } from '../ports/state-file.ts';
 import type { Load } from './admission.ts';
 import type { ClockReport } from './clock-sync.ts';
 import type { RegistrarsState } from './registrars.ts';
 
-/** The file's content. Times in milliseconds since 1970 UTC. */
+/** The file's content. */
 export interface IntakeState extends Load {
-  readonly at: number;
-  readonly process: ProcessIdentity;
   /** Since this process began. */
   readonly counts: IntakeCounts;
   /** Where there is a registrar book. */
@@ -36,62 +34,33 @@ const fileName = 'intake.state';
 const renewMs = 10_000;
 
 export class StatePublisher {
-  readonly #runtime: Runtime;
-  readonly #path: string;
-  readonly #process: ProcessIdentity;
+  readonly #clock: Clock;
+  readonly #file: StateFile<IntakeState>;
   #said = '';
   #saidAt = -Infinity;
-  #writing: Promise<void> = Promise.resolve();
-  #busy = false;
 
   constructor(runtime: Runtime, spool: string) {
-    this.#runtime = runtime;
-    this.#path = join(spool, fileName);
-    this.#process = runtime.processes.self();
+    this.#clock = runtime.clock;
+    this.#file = new StateFile(runtime, join(spool, fileName));
   }
 
   /** Says how it is, if that is news. Call it once a second. */
-  say(state: Omit<IntakeState, 'at' | 'process'>): void {
-    const { clock } = this.#runtime;
+  say(state: IntakeState): void {
     const said = JSON.stringify(state);
-    if (this.#busy || (said === this.#said && clock.elapsed() - this.#saidAt < renewMs)) return;
+    const now = this.#clock.elapsed();
+    if (said === this.#said && now - this.#saidAt < renewMs) return;
     this.#said = said;
-    this.#saidAt = clock.elapsed();
-    this.#busy = true;
-    this.#writing = this.#write({ ...state, at: clock.now(), process: this.#process }).finally(() => {
-      this.#busy = false;
-    });
-  }
-
-  async #write(state: IntakeState): Promise<void> {
-    const { disk } = this.#runtime;
-    try {
-      const file = await disk.open(`${this.#path}.new`, 'replace');
-      try {
-        await file.write(Buffer.from(`${JSON.stringify(state)}\n`), 0);
-      } finally {
-        await file.close();
-      }
-      await disk.rename(`${this.#path}.new`, this.#path);
-    } catch (error) {
-      if (errorCode(error) === undefined) throw error;
-    }
+    this.#saidAt = now;
+    this.#file.say(state);
   }
 
   /** Resolves when nothing is being written. */
-  async idle(): Promise<void> {
-    await this.#writing;
+  idle(): Promise<void> {
+    return this.#file.idle();
   }
 }
 
 /** What the intake of `spool` said last; undefined when it said nothing, or the process that said it is not alive. */
-export async function readIntakeState(runtime: Runtime, spool: string): Promise<IntakeState | undefined> {
-  let state: IntakeState;
-  try {
-    state = JSON.parse((await runtime.disk.readFile(join(spool, fileName))).toString('utf8')) as IntakeState;
-  } catch (error) {
-    if (error instanceof SyntaxError || errorCode(error) !== undefined) return undefined;
-    throw error;
-  }
-  return runtime.processes.state(state.process) === 'dead' ? undefined : state;
+export function readIntakeState(runtime: Runtime, spool: string) {
+  return readStateFile<IntakeState>(runtime, join(spool, fileName));
 }

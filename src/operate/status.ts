@@ -9,7 +9,7 @@ import {
   type OpeningReport,
   openingReport,
 } from './opening-status.ts';
-import type { Holder, IntakeView, RegistrarsView, Views } from './views.ts';
+import type { Holder, IntakeView, RegistrarsView, SendingView, Views } from './views.ts';
 
 /** What `seawall status --json` prints. Times are UTC, ages in seconds. */
 export interface StatusReport {
@@ -47,6 +47,17 @@ export interface StatusReport {
   readonly stages: readonly Holder[];
   /** Where the intake stands under load; null when none runs. */
   readonly intake: (Omit<IntakeView, 'at' | 'clockTrouble'> & { readonly saidSecondsAgo: number }) | null;
+  /** Who carries the acknowledgements, and who of them is in trouble; null when the stage does not run. */
+  readonly sending: {
+    readonly carriers: readonly string[];
+    readonly troubles: readonly {
+      readonly name: string;
+      readonly text: string;
+      readonly forSeconds: number;
+      readonly nextTry: string;
+    }[];
+    readonly troubled: number;
+  } | null;
   readonly disk: {
     readonly freeBytes: number;
     /** Null where the file system does not count them. */
@@ -99,6 +110,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
     },
     stages: views.holders,
     intake: views.intake ? intakeNow(views.intake, now) : null,
+    sending: views.sending ? sendingNow(views.sending, now) : null,
     disk: free
       ? {
           freeBytes: free.bytes,
@@ -126,6 +138,27 @@ function intakeNow(
     ...(registrars && { registrars }),
     saidSecondsAgo,
   };
+}
+
+function sendingNow({ carriers, troubles, troubled }: SendingView, now: number): NonNullable<StatusReport['sending']> {
+  const shown = troubles.map(({ name, text, since, nextTry }) => ({
+    name,
+    text,
+    forSeconds: Math.max(0, Math.round((now - since) / 1000)),
+    nextTry: new Date(nextTry).toISOString(),
+  }));
+  return { carriers, troubles: shown, troubled };
+}
+
+function formatSending(sending: StatusReport['sending']): string {
+  if (!sending) return 'does not run';
+  const { carriers, troubles, troubled } = sending;
+  const bad = troubles.map(
+    ({ name, text, forSeconds, nextTry }) =>
+      `${name} OUT OF REACH for ${humanAge(forSeconds)}, next try at ${nextTry.slice(11, 19)} (${text})`,
+  );
+  const more = troubled > troubles.length ? [`${troubled - troubles.length} more`] : [];
+  return [`by ${carriers.join(', ')}`, ...bad, ...more].join('; ');
 }
 
 /** An intake that has said nothing for longer stands still: it speaks every ten seconds, or as soon as anything changes. */
@@ -193,6 +226,7 @@ export function formatStatus(report: StatusReport): string {
     `Clock            ${formatClock(report.clock)}`,
     `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
     `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good${acks.poisoned > 0 ? `; ${acks.poisoned} SET ASIDE, see the log` : ''}`,
+    `Sending          ${formatSending(report.sending)}`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,
     `Oldest waiting   ${oldest ? `${oldest.ticket}, ${humanAge(oldest.ageSeconds)} old` : 'none'}`,
     `Disk             ${disk ? `${humanBytes(disk.freeBytes)} and ${disk.freeInodes ?? 'uncounted'} inodes free${disk.belowFloor ? ': BELOW the floor, new mail gets 452' : ''}` : 'unknown'}`,

@@ -92,6 +92,19 @@ export interface ClockView {
   readonly source: string;
 }
 
+/** Who carries the acknowledgements, as the stage said last, if it is alive. */
+export interface SendingView {
+  readonly carriers: readonly string[];
+  /** Some of those that cannot be reached, and how many there are. Times in milliseconds since 1970 UTC. */
+  readonly troubles: readonly {
+    readonly name: string;
+    readonly text: string;
+    readonly since: number;
+    readonly nextTry: number;
+  }[];
+  readonly troubled: number;
+}
+
 /** Everything there is to look at in one spool, as it stands now. */
 export interface Views {
   readonly spool: string;
@@ -106,6 +119,7 @@ export interface Views {
   readonly registry: RegistryView;
   readonly holders: readonly Holder[];
   readonly intake: IntakeView | undefined;
+  readonly sending: SendingView | undefined;
   readonly free: { readonly bytes: number; readonly inodes: number } | undefined;
   /** Less free room than this, and new mail gets 452. */
   readonly floor: { readonly bytes: number; readonly inodes: number };

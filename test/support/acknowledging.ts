@@ -152,7 +152,8 @@ export class Acknowledging {
   }
 
   async close(): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true });
+    // A stage that is stopped after its folder is gone may write a last word into it meanwhile.
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
   #watched(journal: Journal<AckEvent>): Journal<AckEvent> {
