@@ -3,18 +3,19 @@
 // are one sentence on standard error; nothing here knows how anything is stored.
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { cat, status, verify } from './cli-look.ts';
+import { print, sequenceFrom, timeFrom } from './cli-words.ts';
 import { type Config, describeConfig, makeConfig } from './config.ts';
 import { ConfigError, exitCode, InUseError, messageOf, UsageError } from './errors.ts';
 import { runAll, runStage } from './main.ts';
 import { readOpening } from './model/opening.ts';
-import { sequenceOf } from './model/ticket.ts';
 import { formatOpening, openingReport } from './operate/opening-status.ts';
 import { listRequests, namesColumn } from './operate/list.ts';
-import { collectStatus, formatStatus, humanAge, humanBytes } from './operate/status.ts';
+import { humanAge, humanBytes } from './operate/status.ts';
 import { passwdVerb } from './passwd.ts';
 import { nodeRuntime } from './ports/node-runtime.ts';
 import { registrarsVerb } from './registrars-verb.ts';
-import { openViews, stages, verifySpool } from './spool-views.ts';
+import { openViews, stages } from './spool-views.ts';
 
 const usage = `seawall: keeps registration requests in the order in which they came
 
@@ -109,30 +110,9 @@ async function version(): Promise<string> {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
 function printAll(lines: readonly string[]): number {
   for (const line of lines) print(line);
   return exitCode.ok;
-}
-
-function sequenceFrom(text: string, what: string): number {
-  const sequence = /^\d+$/.test(text) ? Number(text) : sequenceOf(text);
-  if (sequence === undefined || sequence < 1 || !Number.isSafeInteger(sequence)) {
-    throw new UsageError(
-      `${what} wants a sequence number or a ticket such as SW-000000123-G, but got ${JSON.stringify(text)}.`,
-    );
-  }
-  return sequence;
-}
-
-function timeFrom(text: string, what: string): number {
-  const time = Date.parse(text);
-  if (Number.isNaN(time))
-    throw new UsageError(`${what} wants a time such as 2026-11-21T09:00:00Z, but got ${JSON.stringify(text)}.`);
-  return time;
 }
 
 async function serve(config: Config, values: Options, stage: string | undefined): Promise<number> {
@@ -171,14 +151,6 @@ Try:  swaks --server ${at('intake')} --from you@example.net --to domain@registry
 Stop with Ctrl-C.
 
 `;
-}
-
-async function status(config: Config, values: Options): Promise<number> {
-  const views = await openViews(config);
-  const report = await collectStatus(views, nodeRuntime.clock.now());
-  print(values.json ? JSON.stringify(report, null, 2) : formatStatus(report));
-  await views.reader.close();
-  return exitCode.ok;
 }
 
 /** Characters of the column with names. */
@@ -229,44 +201,6 @@ async function list(config: Config, values: Options): Promise<number> {
   return exitCode.ok;
 }
 
-async function cat(config: Config, values: Options, which: string | undefined): Promise<number> {
-  if (which === undefined) throw new UsageError('cat wants a sequence number or a ticket.');
-  const sequence = sequenceFrom(which, 'cat');
-  const views = await openViews(config);
-  const [request] = await views.reader.read(sequence - 1, { count: 1, bytes: 1 });
-  await views.reader.close();
-  if (!request)
-    throw new UsageError(`There is no request ${which}: ${await views.reader.durable()} have been kept so far.`);
-  const { message, id, ...rest } = request;
-  if (values.envelope) {
-    print(JSON.stringify({ id, ...rest, receivedAt: new Date(rest.receivedAt).toISOString() }, null, 2));
-    return exitCode.ok;
-  }
-  const end = message.indexOf('\r\n\r\n');
-  const headers = message.indexOf('\r\n') === 0 ? 0 : end === -1 ? message.length : end + 2;
-  process.stdout.write(values.headers ? message.subarray(0, headers) : message);
-  return exitCode.ok;
-}
-
-async function verify(config: Config): Promise<number> {
-  const bar = process.stderr.isTTY;
-  let shown = -1;
-  const report = await verifySpool(config, (done, all) => {
-    const percent = all === 0 ? 100 : Math.floor((done / all) * 100);
-    if (!bar || percent === shown) return;
-    shown = percent;
-    process.stderr.write(`\r[${'#'.repeat(percent / 2.5).padEnd(40)}] ${percent} % of ${humanBytes(all)}`);
-  });
-  if (bar && shown >= 0) process.stderr.write('\n');
-  for (const note of report.notes) print(`note: ${note}`);
-  for (const problem of report.problems) print(`PROBLEM: ${problem}`);
-  print(
-    `${report.requests} requests in ${report.mailboxes} mailboxes, ${humanBytes(report.bytes)}: ${report.problems.length === 0 ? 'all is well' : 'NOT well'}`,
-  );
-  if (report.chain) print(`chain ${report.chain}`);
-  return report.problems.length === 0 ? exitCode.ok : exitCode.failed;
-}
-
 async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseCommandLine(args);
   const [verb = 'help', argument, ...rest] = positionals;
@@ -282,7 +216,7 @@ async function run(args: string[]): Promise<number> {
   if (verb === 'config') return (print(describeConfig()), exitCode.ok);
   const config = await loadConfig(values);
   if (verb === 'serve') return serve(config, values, argument);
-  if (verb === 'status') return status(config, values);
+  if (verb === 'status') return status(config, values.json);
   if (verb === 'list') return list(config, values);
   if (verb === 'cat') return cat(config, values, argument);
   if (verb === 'passwd') return printAll(await passwdVerb(config, values, argument));
