@@ -132,9 +132,15 @@ export interface BookInForce {
 /**
  * Reads the book for the first time.
  * @param file empty: there is none, and never will be
+ * @param check throws a ConfigError when whoever reads the book cannot do what it asks for
  * @throws ConfigError
  */
-export async function openRegistrarBook(file: string, disk: Pick<Disk, 'readFile'>, log: Logger): Promise<BookInForce> {
+export async function openRegistrarBook(
+  file: string,
+  disk: Pick<Disk, 'readFile'>,
+  log: Logger,
+  check: (book: RegistrarBook) => void = () => undefined,
+): Promise<BookInForce> {
   const read = async (): Promise<RegistrarBook | undefined> => {
     if (file === '') return undefined;
     let text: string;
@@ -143,7 +149,9 @@ export async function openRegistrarBook(file: string, disk: Pick<Disk, 'readFile
     } catch (error) {
       throw new ConfigError(`The registrar book ${file} cannot be read: ${messageOf(error)}`);
     }
-    return parseRegistrarBook(file, text);
+    const fresh = parseRegistrarBook(file, text);
+    check(fresh);
+    return fresh;
   };
   let book = await read();
   return {

@@ -48,3 +48,18 @@ test('automatic mail: is told apart in the samples', async () => {
   assert.equal(automaticReason('a@b', fieldsOf(await sample('auto-reply'))), 'Auto-Submitted');
   assert.equal(automaticReason('a@b', fieldsOf(await sample('automaton-three-requests'))), undefined);
 });
+
+test('automatic mail: the null sender alone is none when the registrar has a contact', () => {
+  const withContact = (header: string, from = ''): string | undefined =>
+    automaticReason(from, fieldsOf(Buffer.from(`${header}\r\n\r\n`)), true);
+  assert.equal(withContact('Subject: a request'), undefined);
+  assert.equal(withContact('In-Reply-To: <20040511070000.1A2B@registres.example>'), undefined);
+  assert.equal(withContact('Auto-Submitted: auto-replied'), 'Auto-Submitted');
+  assert.equal(withContact('Content-Type: multipart/report'), 'delivery report');
+  assert.equal(withContact('Subject: x', 'mailer-daemon@a.example'), 'sender is a mail program');
+  // An autoresponder at the contact that sets no mark at all: the circle ends here.
+  const own = '<SW-000000001-*.1700000000000@ack.registry.example>';
+  assert.match(withContact(`In-Reply-To: ${own}`) ?? '', /answers an acknowledgement/);
+  assert.match(withContact(`References: <a@b> ${own}`) ?? '', /answers an acknowledgement/);
+  assert.equal(automaticReason('ops@a.example', fieldsOf(Buffer.from(`References: ${own}\r\n\r\n`)), true), undefined);
+});

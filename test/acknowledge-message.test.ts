@@ -3,16 +3,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { simpleParser } from 'mailparser';
+import { type AddresseeOf, addresseeOf } from '../src/acknowledge/addressee.ts';
 import { composer } from '../src/acknowledge/compose.ts';
+import { loadLanguages } from '../src/acknowledge/languages.ts';
 import { fieldsOf } from '../src/acknowledge/mail-piece.ts';
 import { headerText, textPart } from '../src/acknowledge/mime.ts';
 import { readMail } from '../src/acknowledge/read-mail.ts';
-import { loadTemplates } from '../src/acknowledge/templates.ts';
 import { understand } from '../src/acknowledge/understand.ts';
 import type { StoredRequest } from '../src/model/request.ts';
+import type { RegistrarBook } from '../src/model/registrar.ts';
 import { notUnderstood } from '../src/model/understanding.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
 import { sample, templates } from './support/acknowledging.ts';
+import { parseRegistrarBook } from '../src/registrar-book.ts';
 import { MemoryLog, request } from './support/memory.ts';
 import { parse } from './support/parse.ts';
 
@@ -22,14 +25,19 @@ function stored(message: Buffer | string, from = 'ops@registres.example'): Store
   return log.stored[0]!;
 }
 
+const languages = await loadLanguages(nodeRuntime.disk, templates, 'en');
+const toSender =
+  (language: string): AddresseeOf =>
+  (request) =>
+    addresseeOf(request, undefined, language);
+
 /** The acknowledgement of a request, as bytes. */
 async function acknowledge(
   kept: StoredRequest,
   language = 'en',
   from = 'Régie <seawall@registry.example>',
 ): Promise<Buffer> {
-  const render = await loadTemplates(nodeRuntime.disk, templates, language);
-  const compose = composer({ from, name: 'ack.registry.example', language, render });
+  const compose = composer({ from, name: 'ack.registry.example', languages, addressee: toSender(language) });
   const readable = await readMail(kept.message, parse);
   const mail = compose(kept, readable ? understand(readable) : notUnderstood, fieldsOf(kept.message));
   assert.ok(mail);
@@ -110,7 +118,7 @@ test('the block and the headers list several requests in order, and what was not
 });
 
 /** Words of each language for what was not understood, for a name, and for several requests. */
-const languages: Record<string, readonly [subject: RegExp, problem: RegExp, several: RegExp]> = {
+const wordsOf: Record<string, readonly [subject: RegExp, problem: RegExp, several: RegExp]> = {
   en: [
     /^Received, not registered: SW-/,
     /^ {2}line 5, field 2a: .*not a domain name: no name$/m,
@@ -120,7 +128,7 @@ const languages: Record<string, readonly [subject: RegExp, problem: RegExp, seve
   de: [/^Eingegangen, nicht registriert: SW-/, /^ {2}Zeile 5, Feld 2a: .*kein Domainname: no name$/m, /Anträge: 2/],
   es: [/^Recibida, no registrada: SW-/, /^ {2}línea 5, campo 2a: .*nombre de dominio: no name$/m, /mensaje: 2/],
 };
-for (const [language, [subject, problem, several]] of Object.entries(languages)) {
+for (const [language, [subject, problem, several]] of Object.entries(wordsOf)) {
   test(`an acknowledgement in ${language} says what was read and what was not`, async () => {
     const text = '1a..: C\r\n2a..: mühle.fr\r\n\r\n1a..: D\r\n2a..: no name\r\n';
     const kept = stored(Buffer.from(`Content-Type: text/plain; charset=utf-8\r\n\r\n${text}`));
@@ -245,8 +253,7 @@ test('text parts come back as they were, encoded or not', async () => {
 });
 
 test('a sender address that cannot stand in a header gets no acknowledgement', async () => {
-  const render = await loadTemplates(nodeRuntime.disk, templates, 'en');
-  const compose = composer({ from: 'a@b', name: 'n', language: 'en', render });
+  const compose = composer({ from: 'a@b', name: 'n', languages, addressee: toSender('en') });
   const to = (from: string): unknown => compose(stored('x', from), notUnderstood, new Map())?.to;
   for (const bad of ['a b@c', 'a@b\r\nBcc: x@y', 'no-at-sign', '<a@b>', `${'a'.repeat(400)}@b`])
     assert.equal(to(bad), undefined);
@@ -254,9 +261,8 @@ test('a sender address that cannot stand in a header gets no acknowledgement', a
     assert.equal(to(good), good);
 });
 
-test('ack.from is checked at start', async () => {
-  const render = await loadTemplates(nodeRuntime.disk, templates, 'en');
-  const make = (from: string): unknown => composer({ from, name: 'n', language: 'en', render });
+test('ack.from is checked at start', () => {
+  const make = (from: string): unknown => composer({ from, name: 'n', languages, addressee: toSender('en') });
   assert.throws(() => make('Registry registry@'), { name: 'ConfigError', message: /ack\.from/ });
   assert.throws(() => make('R <a@b>\r\nBcc: c@d'), { name: 'ConfigError' });
   make('registry@example.org');
@@ -283,4 +289,36 @@ test('an acknowledgement says at which hour the request came, and that a rehears
       assert.equal(mail.subject?.startsWith('[REHEARSAL] '), 'rehearsal' in stamps);
     }
   }
+});
+
+for (const language of languages.keys()) {
+  test(`an acknowledgement in ${language} says the same facts, its date in its own words`, async () => {
+    const kept = stored(await sample('afnic-create'));
+    const mail = await simpleParser(await acknowledge(kept, language));
+    assert.equal(mail.headers.get('content-language'), language);
+    const day = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeZone: 'UTC' }).format(kept.receivedAt);
+    for (const body of [mail.text ?? '', String(mail.html)]) {
+      for (const fact of [kept.ticket, kept.sha256, '2026-11-21T09:00:00.123Z', day])
+        assert.ok(body.includes(fact), `${fact} in ${body}`);
+    }
+  });
+}
+
+const entry = (id: string, extra: object): string =>
+  `[[registrar]]\nid = "${id}"\nname = "R"\nsenders = ["ops@registres.example"]\n${Object.entries(extra)
+    .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
+    .join('')}`;
+
+test('the book says in which language and to whom; without its word it is the house and the sender', () => {
+  const kept = stored('x');
+  const known = { ...kept, client: { ...kept.client, registrar: { id: 'r', by: 'network' as const } } };
+  const book = (extra: object, id = 'r'): RegistrarBook => parseRegistrarBook('book', entry(id, extra));
+  const full = book({ language: 'fr', contact: 'accuses@registres.example' });
+  const sender = { to: 'ops@registres.example', language: 'en', contact: false };
+  assert.deepEqual(addresseeOf(known, full, 'en'), { to: 'accuses@registres.example', language: 'fr', contact: true });
+  assert.deepEqual(addresseeOf(known, book({ language: 'fr' }), 'en'), { ...sender, language: 'fr' });
+  // Nobody known by the book, a book that no longer has the registrar, and no book.
+  assert.deepEqual(addresseeOf(kept, full, 'en'), sender);
+  assert.deepEqual(addresseeOf(known, book({ language: 'fr' }, 'other'), 'en'), sender);
+  assert.deepEqual(addresseeOf(known, undefined, 'en'), sender);
 });

@@ -1,28 +1,57 @@
 // Templates are tried at start: one that is missing or broken stops the stage with words that say where.
 
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { loadTemplates } from '../src/acknowledge/templates.ts';
+import { checkLanguages, loadLanguages } from '../src/acknowledge/languages.ts';
 import { startAcknowledge } from '../src/acknowledge/acknowledge.ts';
 import { silent } from '../src/logger.ts';
 import { nodeRuntime } from '../src/ports/node-runtime.ts';
+import { parseRegistrarBook } from '../src/registrar-book.ts';
 import { configOf, templates } from './support/acknowledging.ts';
 import { MemoryLog } from './support/memory.ts';
 
 let folder = '';
 before(async () => void (folder = await mkdtemp(join(tmpdir(), 'seawall-templates-'))));
-beforeEach(() => cp(templates, folder, { recursive: true }));
+beforeEach(async () => {
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
+  await cp(templates, folder, { recursive: true });
+});
 after(() => rm(folder, { recursive: true }));
 
 const openJournal = (): never => assert.fail('the journal was opened');
 const load = (language = 'en'): Promise<unknown> => loadTemplates(nodeRuntime.disk, folder, language);
 const broken = (file: string, text: string): Promise<void> => writeFile(join(folder, 'fr', file), text);
 
-test('templates: are accepted in each language that we ship', async () => {
-  for (const language of ['en', 'fr', 'de', 'es']) await load(language);
+const loadAll = (): Promise<ReadonlyMap<string, unknown>> => loadLanguages(nodeRuntime.disk, folder, 'en');
+
+test('templates: each folder that holds some is a language, and no other', async () => {
+  await mkdir(join(folder, 'it'));
+  await mkdir(join(folder, 'fr.old'));
+  await writeFile(join(folder, 'fr.old', 'acknowledgement.txt.hbs'), '{{#if}}');
+  const shipped = (await readdir(templates)).filter((name) => name !== 'clients');
+  assert.deepEqual([...(await loadAll()).keys()].toSorted(), shipped.toSorted());
+  await cp(join(folder, 'fr'), join(folder, 'it'), { recursive: true });
+  assert.ok((await loadAll()).has('it'));
+});
+
+test('templates: a language that nobody uses is tried too, and may not be half there', async () => {
+  await broken('acknowledgement.html.hbs', 'one\n<p>{{tiket}}</p>\n');
+  await assert.rejects(loadAll(), { name: 'ConfigError', message: /html\.hbs \(language fr, line 2\).*tiket/ });
+  await rm(join(folder, 'fr', 'acknowledgement.html.hbs'));
+  await assert.rejects(loadAll(), { name: 'ConfigError', message: /fr\/acknowledgement\.html\.hbs.*does not exist/ });
+});
+
+test('templates: a book that wants a language which is not there is refused by name', async () => {
+  const text = '[[registrar]]\nid = "r"\nname = "R"\nlanguage = "xx"\nsenders = ["a@b"]\n';
+  const languages = await loadLanguages(nodeRuntime.disk, folder, 'en');
+  assert.throws(() => checkLanguages(parseRegistrarBook('book.toml', text), languages, folder), {
+    name: 'ConfigError',
+    message: /"xx" for r, but .* holds .*en.*fr.*Add the folder/,
+  });
 });
 
 test('templates: name file, language and line when they cannot be parsed', async () => {

@@ -15,25 +15,28 @@ import type { OpenJournal } from '../ports/journal.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import { deferred, type Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
+import { openRegistrarBook } from '../registrar-book.ts';
 import { type AckEvent, AckState } from './ack-state.ts';
 import { Acknowledger } from './acknowledger.ts';
+import { type AddresseeOf, addresseeOf } from './addressee.ts';
 import { Backlog } from './backlog.ts';
 import { composer } from './compose.ts';
 import { Destinations, limitsOf } from './destinations.ts';
+import { checkLanguages, loadLanguages } from './languages.ts';
+import { makeCarriers } from './carriers.ts';
 import { MimeReader } from './mime-reader.ts';
 import { PoisonGuard } from './poison.ts';
 import { Recorder } from './recorder.ts';
 import { Relays } from './relays.ts';
 import { SendingPublisher } from './sending-state.ts';
-import { makeCarriers } from './carriers.ts';
-import { loadTemplates } from './templates.ts';
 
 /** Name of the journal, for those who replay it. */
 export const ackJournalName = 'acknowledge';
 
 /**
  * Starts the stage.
- * @throws ConfigError when a template, a relay address, a key or ack.from cannot be used, before anything is opened
+ * @throws ConfigError when a template, the registrar book, a relay address, a key or ack.from cannot be used, before
+ * anything is opened
  * @throws DamagedLogError when the journal belongs to another log
  * @throws whatever opening the journal throws
  */
@@ -50,8 +53,12 @@ export async function startAcknowledge(parts: {
   const { clock, disk } = runtime;
   const { ack } = config;
 
-  const render = await loadTemplates(disk, config.templates.dir, ack.language);
-  const compose = composer({ from: ack.from, name: ack.name, language: ack.language, render });
+  const languages = await loadLanguages(disk, config.templates.dir, ack.language);
+  const inForce = await openRegistrarBook(config.registrars.file, disk, log, (book) =>
+    checkLanguages(book, languages, config.templates.dir),
+  );
+  const addressee: AddresseeOf = (request) => addresseeOf(request, inForce.book, ack.language);
+  const compose = composer({ from: ack.from, name: ack.name, languages, addressee });
   const publisher = new SendingPublisher(runtime, config.spool.dir);
   const changed = (): void => publisher.say(names, relays.troubles);
   const { carriers, sign, expect } = await makeCarriers(config, runtime, log, changed);
@@ -116,7 +123,18 @@ export async function startAcknowledge(parts: {
     suspects: ack.waiting_count,
   });
   const sending = { relays, destinations, sign };
-  const acknowledger = new Acknowledger({ backlog, recorder, ...sending, state, compose, guard, clock, log, settings });
+  const acknowledger = new Acknowledger({
+    backlog,
+    recorder,
+    ...sending,
+    state,
+    compose,
+    addressee,
+    guard,
+    clock,
+    log,
+    settings,
+  });
 
   try {
     await identify(reader, state, recorder);
@@ -133,6 +151,7 @@ export async function startAcknowledge(parts: {
 
   return {
     failed,
+    reload: () => inForce.reload(),
     async stop() {
       ended = true;
       // Half of what the supervisor allows; the rest is for the journal.

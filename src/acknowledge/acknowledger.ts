@@ -9,6 +9,7 @@ import type { StoredRequest } from '../model/request.ts';
 import { notUnderstood } from '../model/understanding.ts';
 import type { Clock } from '../ports/runtime.ts';
 import type { AckState } from './ack-state.ts';
+import type { AddresseeOf } from './addressee.ts';
 import { automaticReason } from './automatic.ts';
 import type { Backlog } from './backlog.ts';
 import type { Outcome, Outgoing } from './carrier.ts';
@@ -46,6 +47,7 @@ interface Parts {
   readonly state: AckState;
   readonly compose: Compose;
   readonly guard: PoisonGuard;
+  readonly addressee: AddresseeOf;
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: Settings;
@@ -94,10 +96,13 @@ export class Acknowledger {
 
   async #acknowledge(request: StoredRequest): Promise<void> {
     const { sequence, ticket } = request;
+    const { addressee } = this.#parts;
     const piece = pieceOf(request.message, this.#parts.settings.parseBytes);
     const fields = fieldsOf(piece);
     // Whom the registrar book does not know may be anyone's address: no backscatter.
-    const reason = request.client.unverified ? 'unverified' : automaticReason(request.envelope.from, fields);
+    const reason = request.client.unverified
+      ? 'unverified'
+      : automaticReason(request.envelope.from, fields, addressee(request).contact);
     if (reason !== undefined) {
       this.#parts.log.info({ sequence, ticket, reason }, 'not acknowledged by mail');
       this.#parts.recorder.record({ type: 'skipped', sequence });
@@ -128,7 +133,7 @@ export class Acknowledger {
     if (!readable) log.warn({ sequence, ticket }, 'mail could not be read; it is acknowledged without quoting it');
     try {
       const understood = readable ? understand(readable) : notUnderstood;
-      return compose(request, understood, fields) ?? 'the sender address cannot be written to';
+      return compose(request, understood, fields) ?? 'the address cannot be written to';
     } catch (error) {
       log.error({ sequence, ticket, reason: messageOf(error) }, 'acknowledgement could not be made');
       return cleanLine(`acknowledgement could not be made: ${messageOf(error)}`, 200);

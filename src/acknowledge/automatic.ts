@@ -1,8 +1,11 @@
 // Whether a mail is automatic, so that nothing answers it by mail (RFC 3834). Takes the envelope sender and the raw
 // header fields, gives the reason in a few words or undefined. Pure, never throws. The request itself is kept all the
 // same: this decides about the acknowledgement only.
+// The null sender alone is no reason where the registrar book names a contact: programs do send requests with MAIL FROM:<>,
+// the contact is not answered but written to, and what we send comes from the null sender itself. An answer to one of our
+// own acknowledgements from the null sender is a reason even then: it would go round in a circle.
 
-import type { Fields } from './mail-piece.ts';
+import { type Fields, referencesOf } from './mail-piece.ts';
 
 /**
  * Senders that are programs (RFC 3834 section 2). `-request` is left out: registrars do have mailboxes of that name, and
@@ -14,9 +17,19 @@ const programs =
 /** Marks of vacation programs from before Auto-Submitted. */
 const oldMarks = ['x-autoreply', 'x-autorespond', 'x-auto-reply'];
 
-/** Why a mail must not be acknowledged by mail, or undefined when it may be. */
-export function automaticReason(envelopeFrom: string, fields: Fields): string | undefined {
-  if (envelopeFrom.trim() === '') return 'null sender';
+/** Our own Message-IDs, of whatever day and name (compose.ts). */
+const ours = /^<SW-\d{9,16}-[0-9A-Z*]\.\d+@/;
+
+/**
+ * Why a mail must not be acknowledged by mail, or undefined when it may be.
+ * @param contact the acknowledgement goes to a contact out of the registrar book, and not to the sender
+ */
+export function automaticReason(envelopeFrom: string, fields: Fields, contact = false): string | undefined {
+  if (envelopeFrom.trim() === '') {
+    if (!contact) return 'null sender';
+    const named = [...(fields.get('in-reply-to') ?? []), ...referencesOf(fields)];
+    if (named.some((id) => ours.test(id))) return 'null sender answers an acknowledgement';
+  }
   const local = envelopeFrom
     .slice(0, envelopeFrom.lastIndexOf('@') >= 0 ? envelopeFrom.lastIndexOf('@') : undefined)
     .toLowerCase();

@@ -1,37 +1,56 @@
 // Makes the acknowledgement of one request: a whole mail, ready to be sent. Takes the request, what was understood of it
 // and its raw header fields, gives bytes. Everything in it is derived from the request (Date from the time of receipt,
-// Message-ID and boundary from the ticket), so a repeat after a crash is the same message, byte for byte. Pure.
+// Message-ID and boundary from the ticket), so a repeat after a crash is the same message, byte for byte, as long as the
+// templates and what the registrar book says of the registrar are the same. Pure.
 
 import { ConfigError } from '../errors.ts';
 import type { StoredRequest } from '../model/request.ts';
 import type { Understanding } from '../model/understanding.ts';
+import type { AddresseeOf } from './addressee.ts';
 import type { Outgoing } from './carrier.ts';
 import { type Fields, messageIdOf, referencesOf } from './mail-piece.ts';
 import { headerDate, headerText, textPart } from './mime.ts';
 import { cleanLine } from './clean.ts';
 import { factsOf, factsRead } from './facts.ts';
+import type { Languages } from './languages.ts';
 import { shownOf } from './shown.ts';
-import type { Render } from './templates.ts';
+import type { Rendered } from './templates.ts';
 
-/** Makes acknowledgements; undefined when the sender's address is none that can be written to. */
-export type Compose = (request: StoredRequest, understood: Understanding, fields: Fields) => Outgoing | undefined;
+/** A finished acknowledgement, with what it was made of for those who look at it. */
+export interface Composed extends Outgoing {
+  readonly language: string;
+  /** The header section as it is sent. */
+  readonly headers: string;
+  readonly rendered: Rendered;
+}
+
+/** Makes acknowledgements; undefined when the address is none that can be written to. */
+export type Compose = (request: StoredRequest, understood: Understanding, fields: Fields) => Composed | undefined;
 
 /**
- * The composer for one sender and language.
- * @param options `from` as in a From header; `name` for the right side of Message-IDs
+ * The composer for one sender.
+ * @param options `from` as in a From header; `name` for the right side of Message-IDs; `addressee` names one of `languages`
  * @throws ConfigError when `from` holds no usable address
  */
-export function composer(options: { from: string; name: string; language: string; render: Render }): Compose {
+export function composer(options: {
+  from: string;
+  name: string;
+  languages: Languages;
+  addressee: AddresseeOf;
+}): Compose {
   const from = fromHeader(options.from);
-  const day = new Intl.DateTimeFormat(options.language, { dateStyle: 'full', timeZone: 'UTC' });
+  const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
 
   return (request, understood, fields) => {
     const { ticket, sequence } = request;
-    const to = request.envelope.from;
+    const { to, language } = options.addressee(request);
     if (!isWritable(to)) return undefined;
+    const render = options.languages.get(language);
+    const day = days.get(language);
+    if (!render || !day) throw new ConfigError(`there are no templates for the language ${language}`);
     const receivedAt = new Date(request.receivedAt).toISOString();
     const facts = [...factsOf(request, receivedAt), ...factsRead(understood)];
-    const rendered = options.render({
+    const rendered = render({
       block: facts.map((fact) => fact.join(': ')).join('\n'),
       ticket,
       sequence,
@@ -56,21 +75,27 @@ export function composer(options: { from: string; name: string; language: string
       ...threadOf(fields),
       ['Auto-Submitted', 'auto-replied'],
       ['X-Auto-Response-Suppress', 'All'],
+      ['Content-Language', language],
       ...facts.map(([name, value]) => [name, headerText(value)]),
       ['MIME-Version', '1.0'],
       ['Content-Type', `multipart/alternative; boundary="${boundary}"`],
     ];
+    const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     const text =
-      headers.map(([name, value]) => `${name}: ${value}\r\n`).join('') +
-      `\r\n--${boundary}\r\n${textPart('plain', rendered.text, boundary)}` +
+      `${head}\r\n--${boundary}\r\n${textPart('plain', rendered.text, boundary)}` +
       `--${boundary}\r\n${textPart('html', rendered.html, boundary)}--${boundary}--\r\n`;
-    return { sequence, ticket, to, bytes: Buffer.from(text) };
+    return { sequence, ticket, to, bytes: Buffer.from(text), language, headers: head, rendered };
   };
 }
 
 /** In code and not in the templates: no template can leave it out. */
 function subjectOf({ client }: StoredRequest, subject: string): string {
   return client.rehearsal ? `[REHEARSAL] ${subject}` : subject;
+}
+
+/** Dates in a language; those of one that the system does not know are English, not those of the machine's own language. */
+function dayIn(language: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat([language, 'en'], { dateStyle: 'full', timeZone: 'UTC' });
 }
 
 /** In-Reply-To and References (RFC 5322 section 3.6.4), when the request has a Message-ID that can be repeated. */

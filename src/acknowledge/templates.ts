@@ -45,7 +45,7 @@ interface View {
   readonly rehearsal: boolean;
 }
 
-interface Rendered {
+export interface Rendered {
   readonly subject: string;
   readonly text: string;
   readonly html: string;
@@ -58,6 +58,11 @@ const files = {
   text: { name: 'acknowledgement.txt.hbs', html: false },
   html: { name: 'acknowledgement.html.hbs', html: true },
 } as const;
+
+/** Whether a file of this name is one of an acknowledgement's templates. */
+export function isTemplateFile(name: string): boolean {
+  return Object.values(files).some((file) => file.name === name);
+}
 
 /**
  * Reads and tries the templates of one language.
