@@ -107,8 +107,12 @@ export class Acknowledging {
   }
 
   /** Starts the stage. */
-  start(ack: Record<string, unknown>, reader: RequestReader = this.log): Promise<Stage> {
-    const config = configOf({ ack: { send_seconds: sendSeconds, ...ack }, spool: { dir: this.#folder } });
+  start(ack: Record<string, unknown>, reader: RequestReader = this.log, book = ''): Promise<Stage> {
+    const config = configOf({
+      ack: { send_seconds: sendSeconds, ...ack },
+      spool: { dir: this.#folder },
+      registrars: { file: book },
+    });
     const openJournal = (async (_name: string, state: JournalState<AckEvent>) =>
       this.#watched(this.store.open(state))) as unknown as OpenJournal;
     const runtime = { ...runtimeWith(this.clock), disk: this.disk };
