@@ -15,9 +15,10 @@ function replay(events: readonly AckEvent[]): AckState {
 /** Everything that anybody can ask about the first requests. */
 function view(state: AckState, through = 45): unknown {
   const states = Array.from({ length: through }, (_, index) => state.stateOf(index + 1));
-  const { settledThrough, counts, pending, failures, logId, seenThrough, poisonedCount } = state;
+  const { settledThrough, counts, pending, failures, logId, seenThrough, poisonedCount, reopenedCount } = state;
   const reading = states.map((_, index) => [state.isPoisoned(index + 1), state.beganReading(index + 1)]);
-  return { states, poisonedCount, reading, settledThrough, counts, pending, failures, logId, seenThrough };
+  const rest = { settledThrough, counts, pending, failures, logId, seenThrough, reopenedCount };
+  return { states, poisonedCount, reading, ...rest };
 }
 
 const failed = (sequence: number): AckEvent => ({ type: 'failed', sequence, at: 5, code: 550, text: 'no such user' });
@@ -30,6 +31,43 @@ const retry = (sequence: number, attempts = 1): AckEvent => ({
   text: 'later',
 });
 
+const again = (sequence: number): AckEvent => ({
+  type: 'again',
+  sequence,
+  attempts: 1,
+  nextAt: 7_000,
+  code: 550,
+  text: 'no such user',
+  askedAt: 7_000,
+});
+
+test('what an operator asks for again waits again, in its old place, and ends anew', () => {
+  const state = replay([
+    { type: 'sent', ranges: [[1, 3]] },
+    failed(4),
+    retry(6),
+    { type: 'skipped', ranges: [[7, 7]] },
+  ]);
+  for (const each of [1, 4, 6, 8]) state.apply(again(each));
+  assert.deepEqual(
+    [1, 4, 6, 7, 8].map((each) => state.stateOf(each)),
+    ['retrying', 'retrying', 'retrying', 'none due', 'waiting'],
+  );
+  assert.deepEqual(state.counts, { sent: 2, skipped: 1, failed: 0 });
+  assert.equal(state.settledThrough, 4);
+  assert.deepEqual([state.pendingCount, state.reopenedCount, state.failures], [3, 2, []]);
+  state.apply(retry(4, 2));
+  assert.equal(state.retryOf(4)?.attempts, 2);
+  state.apply({ type: 'sent', ranges: [[4, 6]] });
+  state.apply(failed(1));
+  assert.deepEqual(
+    [1, 4, 6].map((each) => state.stateOf(each)),
+    ['failed', 'acknowledged', 'acknowledged'],
+  );
+  assert.deepEqual(state.counts, { sent: 5, skipped: 1, failed: 1 });
+  assert.deepEqual([state.settledThrough, state.pendingCount, state.reopenedCount], [7, 0, 0]);
+});
+
 test('a set of ranges holds what a plain set holds', () => {
   const range = record({ from: integer({ min: 1, max: 60 }), length: integer({ min: 0, max: 8 }) });
   check(
@@ -39,6 +77,8 @@ test('a set of ranges holds what a plain set holds', () => {
       for (const { from, length } of ranges) {
         set.add(from, from + length);
         for (let each = from; each <= from + length; each++) plain.add(each);
+        set.remove(from + 2);
+        plain.delete(from + 2);
       }
       for (let each = 0; each <= 70; each++) assert.equal(set.has(each), plain.has(each));
       assert.equal(set.size, plain.size);
@@ -80,7 +120,7 @@ test('each request has the state that its events say', () => {
 
 test('events applied twice, and a snapshot taken anywhere, change nothing', () => {
   const sequence = integer({ min: 1, max: 40 });
-  const kind = constantFrom('sent', 'skipped', 'failed', 'retry', 'reading', 'read', 'poisoned');
+  const kind = constantFrom('sent', 'skipped', 'failed', 'retry', 'again', 'reading', 'read', 'poisoned');
   const steps = array(record({ kind, sequence, attempts: integer({ min: 1, max: 9 }) }), { maxLength: 80 });
   check(
     property(steps, integer({ min: 0, max: 80 }), (all, at) => {
@@ -91,6 +131,7 @@ test('events applied twice, and a snapshot taken anywhere, change nothing', () =
         if (type === 'reading') return { type, sequence: of, times };
         if (type === 'read') return { type, sequence: of };
         if (type === 'poisoned') return { type, sequence: of, at: 5, text: 'not read within 5 s' };
+        if (type === 'again') return again(of);
         return { type: step.kind === 'sent' ? 'sent' : 'skipped', ranges: [[step.sequence, step.sequence]] };
       });
       const plain = replay(events);

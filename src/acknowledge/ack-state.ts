@@ -24,12 +24,16 @@ export interface Retry {
   /** The relay's last reply code, 0 when there was none. */
   readonly code: number;
   readonly text: string;
+  /** When an operator asked for it last; absent: nobody did. */
+  readonly askedAt?: number;
 }
 
-/** An acknowledgement that will not be tried again. */
+/** An acknowledgement that will not be tried again, unless an operator asks for it. */
 export interface Failure {
   readonly sequence: number;
   readonly at: number;
+  /** Absent in what was written before tries were counted here. */
+  readonly attempts?: number;
   readonly code: number;
   readonly text: string;
 }
@@ -50,7 +54,9 @@ export type AckEvent =
   | { readonly type: 'read'; readonly sequence: number }
   /** No parser comes to an end with it: it is never read again. Says nothing about how the request is settled. */
   | { readonly type: 'poisoned'; readonly sequence: number; readonly at: number; readonly text: string }
-  /** Begins a snapshot: everything before it is forgotten. The next two and `retry` follow it. */
+  /** An operator wants another try: of one that waits for its next, or of one that is settled, which waits again then. */
+  | ({ readonly type: 'again' } & Retry)
+  /** Begins a snapshot: everything before it is forgotten. The next three and `retry` follow it. */
   | {
       readonly type: 'base';
       readonly settledThrough: number;
@@ -59,7 +65,9 @@ export type AckEvent =
       readonly poisoned?: number;
     }
   | { readonly type: 'kept'; readonly set: Kept; readonly ranges: readonly Range[] }
-  | ({ readonly type: 'failure' } & Failure);
+  | ({ readonly type: 'failure' } & Failure)
+  /** One that was settled and waits again. */
+  | ({ readonly type: 'reopened' } & Retry);
 
 /** What `seawall list` says about a request's acknowledgement. */
 export type AckStateName =
@@ -81,11 +89,13 @@ export class AckState implements JournalState<AckEvent> {
   readonly #skipped = new RangeSet();
   readonly #failed = new RangeSet();
   readonly #failures = new Map<number, Failure>();
+  /** Among them those that were settled before: their places stay settled, only how they end is open again. */
   readonly #retries = new Map<number, Retry>();
   readonly #poisoned = new RangeSet();
   #poisonedCount = 0;
   /** Begun and not ended: at most one for each time that the process died, beside the one under way. */
   readonly #reading = new Map<number, number>();
+  #reopened = 0;
 
   /** The log that the journal belongs to; undefined before the first event. */
   get logId(): string | undefined {
@@ -116,6 +126,11 @@ export class AckState implements JournalState<AckEvent> {
 
   get pendingCount(): number {
     return this.#retries.size;
+  }
+
+  /** How many of those that wait were settled before. */
+  get reopenedCount(): number {
+    return this.#reopened;
   }
 
   /** The newest failures for good, oldest first. */
@@ -178,7 +193,11 @@ export class AckState implements JournalState<AckEvent> {
         if (this.#settle(event.sequence, 'failed')) this.#keepFailure(event);
         return;
       case 'retry':
-        if (!this.isSettled(event.sequence)) this.#retries.set(event.sequence, withoutType(event));
+        if (!this.isSettled(event.sequence) || this.#retries.has(event.sequence))
+          this.#retries.set(event.sequence, withoutType(event));
+        return;
+      case 'again':
+        this.#again(event);
         return;
       case 'reading':
         if (!this.isSettled(event.sequence)) this.#reading.set(event.sequence, event.times);
@@ -197,6 +216,9 @@ export class AckState implements JournalState<AckEvent> {
         return;
       case 'failure':
         this.#keepFailure(event);
+        return;
+      case 'reopened':
+        this.#reopen(event);
         return;
     }
   }
@@ -220,7 +242,9 @@ export class AckState implements JournalState<AckEvent> {
       }
     }
     for (const failure of this.#failures.values()) events.push({ type: 'failure', ...failure });
-    for (const retry of this.#retries.values()) events.push({ type: 'retry', ...retry });
+    for (const retry of this.#retries.values()) {
+      events.push({ type: this.isSettled(retry.sequence) ? 'reopened' : 'retry', ...retry });
+    }
     for (const [sequence, times] of this.#reading) events.push({ type: 'reading', sequence, times });
     return events;
   }
@@ -237,16 +261,40 @@ export class AckState implements JournalState<AckEvent> {
     this.#poisoned.forgetOldest(rangesKept);
   }
 
-  /** Settles one request; false when it was settled before. */
+  #again(retry: Retry): void {
+    const { sequence } = retry;
+    if (!this.#retries.has(sequence)) {
+      const endings = { acknowledged: 'sent', 'none due': 'skipped', failed: 'failed' } as const;
+      const state = this.stateOf(sequence);
+      if (state !== 'acknowledged' && state !== 'none due' && state !== 'failed') return;
+      const how = endings[state];
+      this.#counts[how]--;
+      if (how !== 'sent') this.#setOf(how).remove(sequence);
+      this.#failures.delete(sequence);
+    }
+    this.#reopen(retry);
+  }
+
+  #reopen(retry: Retry): void {
+    if (!this.#retries.has(retry.sequence)) this.#reopened++;
+    this.#retries.set(retry.sequence, withoutType(retry));
+  }
+
+  /** Settles one request; false when it was settled before and nobody asked for it again. */
   #settle(sequence: number, how: Ending): boolean {
-    if (this.isSettled(sequence)) return false;
-    this.#retries.delete(sequence);
+    const settled = this.isSettled(sequence);
+    const waited = this.#retries.delete(sequence);
     this.#reading.delete(sequence);
+    if (settled && !waited) return false;
     this.#counts[how]++;
     if (how !== 'sent') {
       const set = this.#setOf(how);
       set.add(sequence);
       this.#forgottenThrough = Math.max(this.#forgottenThrough, set.forgetOldest(rangesKept));
+    }
+    if (settled) {
+      this.#reopened--;
+      return true;
     }
     if (sequence !== this.#settledThrough + 1) {
       this.#above.add(sequence);
@@ -258,8 +306,9 @@ export class AckState implements JournalState<AckEvent> {
   }
 
   #keepFailure(failure: Failure): void {
-    const { sequence, at, code, text } = failure;
-    this.#failures.set(sequence, { sequence, at, code, text });
+    const { sequence, at, attempts, code, text } = failure;
+    this.#failures.delete(sequence);
+    this.#failures.set(sequence, { sequence, at, ...(attempts !== undefined && { attempts }), code, text });
     for (const oldest of this.#failures.keys()) {
       if (this.#failures.size <= failuresKept) break;
       this.#failures.delete(oldest);
@@ -275,9 +324,10 @@ export class AckState implements JournalState<AckEvent> {
     this.#failures.clear();
     this.#retries.clear();
     this.#reading.clear();
+    this.#reopened = 0;
   }
 }
 
-function withoutType({ sequence, attempts, nextAt, code, text }: Retry): Retry {
-  return { sequence, attempts, nextAt, code, text };
+function withoutType({ sequence, attempts, nextAt, code, text, askedAt }: Retry): Retry {
+  return { sequence, attempts, nextAt, code, text, ...(askedAt !== undefined && { askedAt }) };
 }

@@ -22,6 +22,7 @@ import { type AddresseeOf, addresseeOf } from './addressee.ts';
 import { Backlog } from './backlog.ts';
 import { composer } from './compose.ts';
 import { Destinations, limitsOf } from './destinations.ts';
+import { grantWish } from './grant-wish.ts';
 import { checkLanguages, loadLanguages } from './languages.ts';
 import { makeCarriers } from './carriers.ts';
 import { MimeReader } from './mime-reader.ts';
@@ -29,6 +30,7 @@ import { PoisonGuard } from './poison.ts';
 import { Recorder } from './recorder.ts';
 import { Relays } from './relays.ts';
 import { SendingPublisher } from './sending-state.ts';
+import { type Wish, Wishes } from './wishes.ts';
 
 /** Name of the journal, for those who replay it. */
 export const ackJournalName = 'acknowledge';
@@ -86,6 +88,7 @@ export async function startAcknowledge(parts: {
     recorder.abandon();
     cutOff();
     void backlog.stop();
+    void wishes.stop();
     log.error({ reason: error.message }, 'acknowledging has to end');
     sayFailed(error);
   };
@@ -136,8 +139,17 @@ export async function startAcknowledge(parts: {
     settings,
   });
 
+  const grant = async (wish: Wish): Promise<void> => {
+    const granted = await grantWish(wish, state, clock.now(), (...events) => recorder.writeAlone(...events));
+    log.info({ ...granted, resend: wish.resend }, 'an operator asked for another try');
+    relays.tryNow();
+    backlog.lookAgain();
+  };
+  const wishes = new Wishes({ runtime, spool: config.spool.dir, grant, log });
+
   try {
     await identify(reader, state, recorder);
+    await wishes.start();
   } catch (error) {
     await journal.close();
     throw error;
@@ -156,7 +168,7 @@ export async function startAcknowledge(parts: {
       ended = true;
       // Half of what the supervisor allows; the rest is for the journal.
       const timer = clock.after(config.serve.stop_seconds * 500, cutOff);
-      await Promise.all([backlog.stop(), acknowledger.stop()]);
+      await Promise.all([backlog.stop(), acknowledger.stop(), wishes.stop()]);
       timer.cancel();
       await parser.close();
       destinations.close();

@@ -170,20 +170,26 @@ export class Acknowledger {
 
   #retry({ sequence, ticket }: StoredRequest, { code, text, carrier }: Outcome): void {
     const { clock, log, recorder, settings, state } = this.#parts;
-    const attempts = (state.retryOf(sequence)?.attempts ?? 0) + 1;
+    const before = state.retryOf(sequence);
+    const attempts = (before?.attempts ?? 0) + 1;
+    const asked = before?.askedAt === undefined ? {} : { askedAt: before.askedAt };
     const pauseMs = Math.min(settings.retryMs * 2 ** Math.min(attempts - 1, 30), settings.retryMsMax);
     const details = { sequence, ticket, relay: carrier, code, text, attempts, pauseSeconds: pauseMs / 1000 };
     log.info(details, 'acknowledgement put off');
-    recorder.record({ type: 'retry', sequence, attempts, nextAt: clock.now() + pauseMs, code, text });
+    recorder.record({ type: 'retry', sequence, attempts, nextAt: clock.now() + pauseMs, code, text, ...asked });
   }
 
   #fail({ sequence, ticket }: StoredRequest, { code, text, carrier }: Outcome): void {
-    this.#parts.log.warn({ sequence, ticket, relay: carrier, code, text }, 'acknowledgement failed for good');
-    this.#parts.recorder.record({ type: 'failed', sequence, at: this.#parts.clock.now(), code, text });
+    const { clock, log, recorder, state } = this.#parts;
+    const attempts = (state.retryOf(sequence)?.attempts ?? 0) + 1;
+    log.warn({ sequence, ticket, relay: carrier, code, text, attempts }, 'acknowledgement failed for good');
+    recorder.record({ type: 'failed', sequence, at: clock.now(), attempts, code, text });
   }
 
-  #isTooOld({ receivedAt }: StoredRequest): boolean {
-    return this.#parts.clock.now() - receivedAt >= this.#parts.settings.giveUpMs;
+  /** Whoever asks for another try starts its time anew. */
+  #isTooOld({ receivedAt, sequence }: StoredRequest): boolean {
+    const since = Math.max(receivedAt, this.#parts.state.retryOf(sequence)?.askedAt ?? 0);
+    return this.#parts.clock.now() - since >= this.#parts.settings.giveUpMs;
   }
 }
 

@@ -92,6 +92,11 @@ export class Backlog {
   /** Says that what became of these is in the journal and in the state. */
   written(sequences: readonly number[]): void {
     for (const sequence of sequences) this.#underWay.delete(sequence);
+    this.lookAgain();
+  }
+
+  /** Says that others may have fallen due in the state. */
+  lookAgain(): void {
     this.#findDue();
     this.#wakeAll();
   }
@@ -104,9 +109,12 @@ export class Backlog {
     await this.#filling;
   }
 
-  /** On their way, and waiting for another try. A retry under way counts once. */
+  /**
+   * On their way, and waiting for another try. A retry under way counts once; those that an operator asked for again do
+   * not count: they are behind us in the log, and hold up nothing new.
+   */
   #load(): number {
-    let load = this.#state.pendingCount;
+    let load = this.#state.pendingCount - this.#state.reopenedCount;
     for (const sequence of this.#underWay) if (this.#state.retryOf(sequence) === undefined) load++;
     return load;
   }

@@ -47,9 +47,9 @@ export class Recorder {
     else this.#timer ??= this.#clock.after(groupMs, () => this.#writeSoon());
   }
 
-  /** Writes one event now, outside the groups. @throws when the journal does */
-  async writeAlone(event: AckEvent): Promise<void> {
-    await this.#journal.append([event]);
+  /** Writes events now, outside the groups. @throws when the journal does */
+  async writeAlone(...events: readonly AckEvent[]): Promise<void> {
+    await this.#journal.append(events);
   }
 
   /** Writes nothing more: the journal is no longer ours, or what it says is in doubt. */

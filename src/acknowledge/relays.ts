@@ -109,6 +109,12 @@ export class Relays {
     }
   }
 
+  /** Ends every pause: somebody says that a carrier is back. */
+  tryNow(): void {
+    for (const health of this.#health) health.until = this.#clock.elapsed();
+    this.#wakeAll();
+  }
+
   close(): void {
     this.#timer?.cancel();
     for (const { carrier } of this.#health) carrier.close();

@@ -83,6 +83,18 @@ export class RangeSet {
     this.#size += high - low + 1;
   }
 
+  /** Takes one number out, if it is there. */
+  remove(sequence: number): void {
+    const at = this.#find(sequence);
+    const range = this.#ranges[at];
+    if (!range || range[0] > sequence) return;
+    const [first, last] = range;
+    const left: Range[] = first < sequence ? [[first, sequence - 1]] : [];
+    const right: Range[] = last > sequence ? [[sequence + 1, last]] : [];
+    this.#ranges.splice(at, 1, ...left, ...right);
+    this.#size--;
+  }
+
   /** Takes the range that begins with `sequence` out, and gives its last member; undefined when none begins there. */
   takeFrom(sequence: number): number | undefined {
     const at = this.#find(sequence);
