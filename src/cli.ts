@@ -35,6 +35,12 @@ usage: seawall VERB [options]
   cat SEQUENCE|TICKET    the exact bytes that the registrar sent
       --headers                            only the mail's own header section
       --envelope                           who sent it to whom, from where and when, as JSON
+  acks list              acknowledgements that wait or failed            [--json] [--state STATE] [--limit N]
+  acks show SEQUENCE|TICKET                how one stands, and its mail  [--json]
+  acks retry SEQUENCE|TICKET|--failed|--all  try again now: one, those that failed, and those that wait too
+      --again                              send one that was sent already once more, the same message
+  acks preview SEQUENCE|TICKET|--sample    the mail in every language, from the templates as they are now
+      --language L --html --text           in one language; only its HTML, only its text
   verify                 read the whole spool and prove it: framing, digests, chain, sequence, journals
   passwd NAME            sets the password of a SOAP client in the file soap.clients; asks, or reads standard input
       --roles R,R                          consumer, reader, operator (a new client: consumer)
@@ -66,6 +72,13 @@ const options = {
   roles: { type: 'string' },
   registrar: { type: 'string' },
   user: { type: 'string' },
+  failed: { type: 'boolean' },
+  all: { type: 'boolean' },
+  again: { type: 'boolean' },
+  language: { type: 'string' },
+  html: { type: 'boolean' },
+  text: { type: 'boolean' },
+  sample: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const satisfies ParseArgsConfig['options'];
@@ -80,12 +93,16 @@ function parseCommandLine(args: string[]) {
 
 type Options = ReturnType<typeof parseCommandLine>['values'];
 
-/** Which options a verb takes besides --config. */
+/** Which options a verb takes besides --config. A verb may have two words. */
 const taken: Readonly<Record<string, readonly (keyof Options)[]>> = {
   serve: [],
   status: ['json'],
   list: ['json', 'from', 'to', 'limit', 'last', 'sender', 'state', 'since', 'until', 'name', 'brief'],
   cat: ['headers', 'envelope'],
+  'acks list': ['json', 'state', 'limit'],
+  'acks show': ['json'],
+  'acks retry': ['failed', 'all', 'again'],
+  'acks preview': ['language', 'html', 'text', 'sample'],
   verify: [],
   passwd: ['roles', 'registrar', 'user'],
   registrars: ['json'],
@@ -203,14 +220,21 @@ async function list(config: Config, values: Options): Promise<number> {
 
 async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseCommandLine(args);
-  const [verb = 'help', argument, ...rest] = positionals;
+  const [first = 'help', second] = positionals;
   if (values.version) return (print(`seawall ${await version()}`), exitCode.ok);
-  if (values.help || verb === 'help') return (print(usage), exitCode.ok);
-  const allowed = taken[verb];
+  if (values.help || first === 'help') return (print(usage), exitCode.ok);
+  const subs = Object.keys(taken).flatMap((name) => (name.startsWith(`${first} `) ? [name.split(' ')[1] ?? ''] : []));
+  const verb = subs.length > 0 ? `${first} ${second ?? ''}` : first;
+  const allowed = Object.hasOwn(taken, verb) ? taken[verb] : undefined;
+  if (!allowed && subs.length > 0)
+    throw new UsageError(`${first} wants one of ${subs.join(', ')}. See seawall --help.`);
   if (!allowed) throw new UsageError(`There is no verb ${JSON.stringify(verb)}. See seawall --help.`);
   const unknown = Object.keys(values).find((name) => name !== 'config' && !allowed.some((each) => each === name));
   if (unknown !== undefined) throw new UsageError(`${verb} does not take --${unknown}. See seawall --help.`);
-  const most = ['serve', 'cat', 'passwd', 'registrars'].includes(verb) ? 1 : 0;
+  const [argument, ...rest] = positionals.slice(subs.length > 0 ? 2 : 1);
+  const most = ['serve', 'cat', 'passwd', 'registrars', 'acks show', 'acks retry', 'acks preview'].includes(verb)
+    ? 1
+    : 0;
   if (rest.length > 0 || (most === 0 && argument !== undefined))
     throw new UsageError(`${verb} got more words than it takes. See seawall --help.`);
   if (verb === 'config') return (print(describeConfig()), exitCode.ok);
@@ -221,6 +245,10 @@ async function run(args: string[]): Promise<number> {
   if (verb === 'cat') return cat(config, values, argument);
   if (verb === 'passwd') return printAll(await passwdVerb(config, values, argument));
   if (verb === 'registrars') return printAll(await registrarsVerb(config, argument, values.json === true));
+  if (first === 'acks') {
+    const { acks } = await import('./cli-acks.ts');
+    return acks(config, values, second ?? '', argument);
+  }
   return verify(config);
 }
 

@@ -12,6 +12,7 @@ import { MailSink } from './support/mail-sink.ts';
 import { SmtpClient } from './support/smtp-client.ts';
 import { atEnd, temporaryFolder } from './support/spool.ts';
 import { has, run } from './support/tools.ts';
+import { until, verb } from './support/verbs.ts';
 
 const samples = join(import.meta.dirname, 'fixtures/requests');
 
@@ -19,17 +20,6 @@ async function daemon(t: TestContext, settings: Record<string, string> = {}, sta
   const started = await startDaemon(stage, settings);
   atEnd(t, () => started.stop());
   return started;
-}
-
-/** Runs a verb on a daemon's spool; gives what it printed, and its exit code when it is not 0. */
-async function verb(on: Daemon, ...args: string[]): Promise<{ stdout: string; stderr: string; code: number }> {
-  const [file, all] = seawall(...args);
-  try {
-    return { ...(await run(file, all, { env: on.environment, encoding: 'latin1', maxBuffer: 1e8 })), code: 0 };
-  } catch (error) {
-    const { stdout, stderr, code } = error as { stdout: string; stderr: string; code: number };
-    return { stdout, stderr, code };
-  }
 }
 
 interface Status {
@@ -41,16 +31,6 @@ interface Status {
 
 async function status(on: Daemon): Promise<Status> {
   return JSON.parse((await verb(on, 'status', '--json')).stdout) as Status;
-}
-
-/** Looks until the condition holds: a process of its own gives us no event to wait for. */
-async function until<T>(look: () => Promise<T>, holds: (value: T) => boolean, seconds = 30): Promise<T> {
-  const deadline = performance.now() + seconds * 1000;
-  for (;;) {
-    const value = await look();
-    if (holds(value)) return value;
-    if (performance.now() > deadline) throw new Error(`not so after ${seconds} s: ${JSON.stringify(value)}`);
-  }
 }
 
 async function send(port: number, messages: readonly string[]): Promise<string[]> {

@@ -225,7 +225,7 @@ export function formatStatus(report: StatusReport): string {
     `Opening          ${formatOpening(report.opening)}`,
     `Clock            ${formatClock(report.clock)}`,
     `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
-    `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good${acks.poisoned > 0 ? `; ${acks.poisoned} SET ASIDE, see the log` : ''}`,
+    `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good${acks.failed > 0 ? ' (see seawall acks list)' : ''}${acks.poisoned > 0 ? `; ${acks.poisoned} SET ASIDE, see the log` : ''}`,
     `Sending          ${formatSending(report.sending)}`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,
     `Oldest waiting   ${oldest ? `${oldest.ticket}, ${humanAge(oldest.ageSeconds)} old` : 'none'}`,
