@@ -72,6 +72,11 @@ async function list(view: AcksView, { json = false, state, limit }: AckOptions):
   return exitCode.ok;
 }
 
+/** The subject in words: a header may hold it encoded. */
+function subjectOf({ rendered }: NonNullable<Preview['mail']>): string {
+  return rendered.subject.replace(/\s+/g, ' ').trim();
+}
+
 async function show(view: AcksView, { json = false }: AckOptions, which: string | undefined): Promise<number> {
   const request = await view.request(sequenceFrom(which ?? '', 'acks show'));
   const row = view.row(request);
@@ -92,6 +97,7 @@ async function show(view: AcksView, { json = false }: AckOptions, which: string 
   print(`Ticket           ${row.ticket} (request ${row.sequence}, received ${row.receivedAt})`);
   print(`State            ${row.state}${notDue === undefined ? '' : ` (${notDue}: no acknowledgement by mail)`}`);
   print(`Recipient        ${row.recipient || '<>'}${language === null ? '' : `, in ${language}`}`);
+  if (mail) print(`Subject          ${subjectOf(mail)}`);
   if (row.attempts !== null) print(`Tries            ${row.attempts}`);
   if (row.nextTry !== null) print(`Next try         ${row.nextTry}`);
   if (row.failedAt !== null) print(`Failed for good  ${row.failedAt}`);
@@ -163,8 +169,12 @@ async function previewOne(
   if (notDue !== undefined) complain(`nothing is sent for ${request.ticket}: ${notDue}.`);
   if (!mail) throw new UsageError(`${request.ticket} came from an address that cannot be written to.`);
   const { rendered, headers } = mail;
+  const subject = subjectOf(mail);
   if (headed) print(`──── ${language} ────`);
-  if (!html && !text) print(headers.replaceAll('\r\n', '\n'));
+  if (!html && !text) {
+    if (!headers.includes(`Subject: ${subject}`)) print(`(Subject: ${subject})`);
+    print(headers.replaceAll('\r\n', '\n'));
+  }
   if (html) print(rendered.html.trimEnd());
   if (text || !html) print(rendered.text.trimEnd());
 }
