@@ -6,7 +6,7 @@ import { fork } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AckEvent } from '../src/acknowledge/ack-state.ts';
+import type { AckEvent } from '../src/acknowledge/ack-events.ts';
 import { AckState } from '../src/acknowledge/ack-state.ts';
 import { startAcknowledge } from '../src/acknowledge/acknowledge.ts';
 import { makeConfig } from '../src/config.ts';

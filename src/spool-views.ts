@@ -2,7 +2,8 @@
 // gives views and a verification; works while the daemon runs and when it does not. Owns nothing; throws what reading
 // throws, and DamagedLogError for what is not as it was written.
 
-import type { AckEvent, AckState } from './acknowledge/ack-state.ts';
+import type { AckEvent } from './acknowledge/ack-events.ts';
+import type { AckState } from './acknowledge/ack-state.ts';
 import type { Config } from './config.ts';
 import { DamagedLogError } from './errors.ts';
 import { type Logger, silent } from './logger.ts';

@@ -49,9 +49,10 @@ test('automatic mail: is told apart in the samples', async () => {
   assert.equal(automaticReason('a@b', fieldsOf(await sample('automaton-three-requests'))), undefined);
 });
 
+const withContact = (header: string, from = ''): string | undefined =>
+  automaticReason(from, fieldsOf(Buffer.from(`${header}\r\n\r\n`)), true);
+
 test('automatic mail: the null sender alone is none when the registrar has a contact', () => {
-  const withContact = (header: string, from = ''): string | undefined =>
-    automaticReason(from, fieldsOf(Buffer.from(`${header}\r\n\r\n`)), true);
   assert.equal(withContact('Subject: a request'), undefined);
   assert.equal(withContact('In-Reply-To: <20040511070000.1A2B@registres.example>'), undefined);
   assert.equal(withContact('Auto-Submitted: auto-replied'), 'Auto-Submitted');

@@ -28,8 +28,8 @@ function stored(message: Buffer | string, from = 'ops@registres.example'): Store
 const languages = await loadLanguages(nodeRuntime.disk, templates, 'en');
 const toSender =
   (language: string): AddresseeOf =>
-  (request) =>
-    addresseeOf(request, undefined, language);
+  (kept) =>
+    addresseeOf(kept, undefined, language);
 
 /** The acknowledgement of a request, as bytes. */
 async function acknowledge(
@@ -261,8 +261,9 @@ test('a sender address that cannot stand in a header gets no acknowledgement', a
     assert.equal(to(good), good);
 });
 
+const make = (from: string): unknown => composer({ from, name: 'n', languages, addressee: toSender('en') });
+
 test('ack.from is checked at start', () => {
-  const make = (from: string): unknown => composer({ from, name: 'n', languages, addressee: toSender('en') });
   assert.throws(() => make('Registry registry@'), { name: 'ConfigError', message: /ack\.from/ });
   assert.throws(() => make('R <a@b>\r\nBcc: c@d'), { name: 'ConfigError' });
   make('registry@example.org');
@@ -309,10 +310,11 @@ const entry = (id: string, extra: object): string =>
     .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
     .join('')}`;
 
+const book = (extra: object, id = 'r'): RegistrarBook => parseRegistrarBook('book', entry(id, extra));
+
 test('the book says in which language and to whom; without its word it is the house and the sender', () => {
   const kept = stored('x');
   const known = { ...kept, client: { ...kept.client, registrar: { id: 'r', by: 'network' as const } } };
-  const book = (extra: object, id = 'r'): RegistrarBook => parseRegistrarBook('book', entry(id, extra));
   const full = book({ language: 'fr', contact: 'accuses@registres.example' });
   const sender = { to: 'ops@registres.example', language: 'en', contact: false };
   assert.deepEqual(addresseeOf(known, full, 'en'), { to: 'accuses@registres.example', language: 'fr', contact: true });

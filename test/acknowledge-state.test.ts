@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as check, constantFrom, integer, property, record } from 'fast-check';
-import { type AckEvent, AckState } from '../src/acknowledge/ack-state.ts';
+import type { AckEvent } from '../src/acknowledge/ack-events.ts';
+import { AckState } from '../src/acknowledge/ack-state.ts';
 import { RangeSet } from '../src/model/ranges.ts';
 
 function replay(events: readonly AckEvent[]): AckState {
@@ -176,8 +177,8 @@ test('failures without number keep their count, and the newest their words', () 
   assert.equal(state.stateOf(29_999), 'acknowledged');
   // Beyond 10,000 scattered ranges it is honest about what it no longer knows.
   assert.equal(state.stateOf(2), 'settled');
-  const again = replay(state.snapshot());
-  assert.deepEqual(view(again), view(state));
-  assert.deepEqual(again.snapshot(), state.snapshot());
+  const replayed = replay(state.snapshot());
+  assert.deepEqual(view(replayed), view(state));
+  assert.deepEqual(replayed.snapshot(), state.snapshot());
   for (const event of state.snapshot()) assert.ok(JSON.stringify(event).length < 20_000);
 });

@@ -3,7 +3,8 @@
 // themselves. Fails when writing does. Owns nothing.
 
 import { fromRanges } from '../model/ranges.ts';
-import type { AckEvent, AckState } from './ack-state.ts';
+import type { AckEvent } from './ack-events.ts';
+import type { AckState } from './ack-state.ts';
 import { type Wish, wishMax } from './wishes.ts';
 
 /** Events in one line of the journal. */

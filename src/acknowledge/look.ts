@@ -4,7 +4,8 @@
 import { ticketOf } from '../model/ticket.ts';
 import type { StoredRequest } from '../model/request.ts';
 import type { RequestReader } from '../ports/request-log.ts';
-import type { AckState, AckStateName } from './ack-state.ts';
+import type { AckStateName } from './ack-events.ts';
+import type { AckState } from './ack-state.ts';
 import type { AddresseeOf } from './addressee.ts';
 
 /** One acknowledgement, as `seawall acks list --json` prints it. Times are UTC; null where there is nothing to say. */

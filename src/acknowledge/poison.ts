@@ -6,7 +6,8 @@
 import type { Logger } from '../logger.ts';
 import type { StoredRequest } from '../model/request.ts';
 import type { Clock } from '../ports/runtime.ts';
-import type { AckEvent, AckState } from './ack-state.ts';
+import type { AckEvent } from './ack-events.ts';
+import type { AckState } from './ack-state.ts';
 import { type MimeReader, NoParserError, PoisonError } from './mime-reader.ts';
 import type { Parse } from './read-mail.ts';
 

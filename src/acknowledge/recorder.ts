@@ -4,7 +4,7 @@
 
 import type { Journal } from '../ports/journal.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
-import type { AckEvent } from './ack-state.ts';
+import type { AckEvent } from './ack-events.ts';
 import { RangeSet } from '../model/ranges.ts';
 
 /** So many events are written at once … */

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import type { AckEvent } from '../../src/acknowledge/ack-state.ts';
+import type { AckEvent } from '../../src/acknowledge/ack-events.ts';
 import { AckState } from '../../src/acknowledge/ack-state.ts';
 import { type MimeReader, stepOf } from '../../src/acknowledge/mime-reader.ts';
 import { startAcknowledge } from '../../src/acknowledge/acknowledge.ts';

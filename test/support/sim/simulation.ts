@@ -2,7 +2,7 @@
 // at after every recovery. The same seed does the same things. Throws a Violation with the seed and what led to it.
 
 import { messageOf } from '../../../src/errors.ts';
-import type { AckEvent } from '../../../src/acknowledge/ack-state.ts';
+import type { AckEvent } from '../../../src/acknowledge/ack-events.ts';
 import type { DeliverEvent } from '../../../src/deliver/lease-state.ts';
 import type { NewRequest } from '../../../src/model/request.ts';
 import { acknowledging, delivering } from './kinds.ts';
