@@ -273,13 +273,34 @@ test('an acknowledgement says at which hour the request came, and that a rehears
   const kept = stored(await sample('afnic-create'));
   const { client } = kept;
   const circumstances = [
-    [{ phase: 'a-f' }, { en: /Phase\b.*a-f/, fr: /Phase\b.*a-f/ }, 'seawall-phase'],
-    [{ early: true }, { en: /before the opening/i, fr: /avant l'ouverture/i }, 'seawall-early'],
-    [{ late: true }, { en: /after the closing time/i, fr: /après la fermeture/i }, 'seawall-late'],
-    [{ rehearsal: true }, { en: /this is a rehearsal/i, fr: /ceci est une répétition/i }, 'seawall-rehearsal'],
+    [
+      { phase: 'a-f' },
+      { en: /Phase\b.*a-f/, fr: /Phase\b.*a-f/, de: /Phase\b.*a-f/, es: /Fase\b.*a-f/ },
+      'seawall-phase',
+    ],
+    [
+      { early: true },
+      { en: /before the opening/i, fr: /avant l'ouverture/i, de: /vor der öffnung/i, es: /antes de la apertura/i },
+      'seawall-early',
+    ],
+    [
+      { late: true },
+      { en: /after the closing time/i, fr: /après la fermeture/i, de: /nach dem schluss/i, es: /después del cierre/i },
+      'seawall-late',
+    ],
+    [
+      { rehearsal: true },
+      {
+        en: /this is a rehearsal/i,
+        fr: /ceci est une répétition/i,
+        de: /dies ist eine probe/i,
+        es: /esto es un ensayo/i,
+      },
+      'seawall-rehearsal',
+    ],
   ] as const;
   for (const [stamps, words, header] of circumstances) {
-    for (const language of ['en', 'fr'] as const) {
+    for (const language of ['en', 'fr', 'de', 'es'] as const) {
       const plain = await simpleParser(await acknowledge(kept, language));
       assert.equal(plain.headers.get(header), undefined);
       assert.doesNotMatch(plain.text ?? '', words[language]);
