@@ -176,6 +176,6 @@ test('what is known of the hour at which a request came stands behind the messag
   const behind = given.map((each) => Object.entries(each).slice(Object.keys(each).indexOf('message') + 1));
   deepEqual(
     behind,
-    stamps.map((each) => Object.entries(each)),
+    stamps.map((each) => [['names', []], ...Object.entries(each)]),
   );
 });

@@ -339,6 +339,7 @@ export class SmtpServer extends SMTPServer {
   async stop(withinMs: number): Promise<void> {
     const closed = deferred<void>();
     this.options.closeTimeout = withinMs;
+    this.#proxies.stop();
     this.close(() => closed.resolve());
     for (const connection of this.connections) {
       if (connection instanceof Connection && connection.idle) connection.send(421, '4.3.2 Shutting down');
