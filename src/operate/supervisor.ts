@@ -37,6 +37,9 @@ export interface StageHealth {
   readonly restarts: number;
 }
 
+/** Of the stages behind the intake: in the first seconds of a rush they get what it leaves, and catch up afterwards. */
+const leastPriority = 19;
+
 const windowMs = 600_000;
 /** Pauses before a restart, in milliseconds, by how many lives in a row were short: the first is none, the last is kept. */
 const pausesMs = [0, 100, 250, 500, 1_000, 2_000, 5_000];
@@ -107,7 +110,7 @@ export class Supervisor {
     // The intake comes first: what follows it gives way when the processors are busy.
     if (stage !== this.#stages[0] && child.pid !== undefined) {
       try {
-        setPriority(child.pid, 10);
+        setPriority(child.pid, leastPriority);
       } catch (error) {
         log.warn({ err: error, child: stage.stage }, 'the priority could not be lowered');
       }
