@@ -10,9 +10,9 @@ import { type Parse, readMail } from './read-mail.ts';
 import { understand } from './understand.ts';
 
 /** Answers that are kept: a line that is looked through again and again is not parsed again and again. */
-const answersKept = 20_000;
+const answersKept = 10_000;
 /** Names in them, all together: one mail can hold thousands. */
-const namesKept = 200_000;
+const namesKept = 100_000;
 
 /**
  * @param parseBytes how much of a mail is looked at
