@@ -4,8 +4,6 @@
 
 import type { AddressInfo, Socket } from 'node:net';
 import { AddressList, plainAddress } from '../model/addresses.ts';
-import type { NewRequest } from '../model/request.ts';
-import { ticketOf } from '../model/ticket.ts';
 import { listenAt } from '../ports/listen.ts';
 import { deferred, type Timer } from '../ports/runtime.ts';
 import { Refusal } from './admission.ts';
@@ -14,7 +12,8 @@ import type { DataSink } from './data-sink.ts';
 import type { Caller, FrontedConnection, Fronts } from './fronted-connection.ts';
 import { IncomingMessage } from './incoming-message.ts';
 import type { IntakeCounts } from './intake-state.ts';
-import { type Seat, standing } from './seat.ts';
+import { keepReceived, spoken } from './received.ts';
+import type { Seat } from './seat.ts';
 import { idsOf, limitsOf, optionsOf, type SmtpParts } from './smtp-options.ts';
 import { mailParameters, unknownParameter } from './parameters.ts';
 import { Proxies } from './proxies.ts';
@@ -29,16 +28,6 @@ import {
 const tickMs = 1_000;
 /** Sockets beyond the connections that are let in: those that are being told 421, and what is closing. */
 const spareSockets = 256;
-
-/** A client in a line of the log. */
-function spoken({ session, address, via, registrar }: NewRequest['client']): Record<string, string> {
-  return {
-    session,
-    ...(registrar && { registrar: registrar.id }),
-    client: address,
-    ...(via !== undefined && { via }),
-  };
-}
 
 export class SmtpServer extends SMTPServer {
   readonly #parts: SmtpParts;
@@ -240,11 +229,12 @@ export class SmtpServer extends SMTPServer {
       },
       end: () => {
         connection.received();
-        void this.#received(message, connection).then(
-          (kept) => {
+        void keepReceived(this.#parts, message, connection).then(
+          ({ words, repeated }) => {
+            this.#counts[repeated ? 'repeated' : 'kept']++;
             connection.refill();
             seat?.count('kept');
-            answer(`2.0.0 Ok: queued as ${kept}`);
+            answer(`2.0.0 Ok: queued as ${words}`);
           },
           (error: unknown) => {
             const refusal = error instanceof Refusal ? error : new Refusal(451, '4.3.0 Local trouble, try again later');
@@ -256,38 +246,6 @@ export class SmtpServer extends SMTPServer {
         );
       },
     };
-  }
-
-  /** The final dot has been read: from here on the message has its time, and asks for its place. Gives the words for it. */
-  async #received(message: IncomingMessage, { session, client, seat }: Connection): Promise<string> {
-    const { runtime, hours, keep, log } = this.#parts;
-    const receivedAt = runtime.clock.now();
-    const bytes = message.end();
-    if (bytes instanceof Refusal) throw bytes;
-    try {
-      const { mailFrom, rcptTo } = session.envelope;
-      const request: NewRequest = {
-        id: runtime.ids.uuid(),
-        receivedAt,
-        envelope: { from: mailFrom === false ? '' : mailFrom.address, to: rcptTo.map((each) => each.address) },
-        client: {
-          ...client,
-          ...(seat && standing(seat.known)),
-          ...hours.stamps(receivedAt),
-        },
-        message: bytes,
-      };
-      const { sequence, repeated } = await keep(request);
-      const ticket = ticketOf(sequence);
-      this.#counts[repeated ? 'repeated' : 'kept']++;
-      log.info(
-        { ticket, sequence, ...spoken(request.client), from: request.envelope.from, size: bytes.length },
-        repeated ? 'kept already: a copy, which got the first ticket' : 'kept',
-      );
-      return `${ticket}${repeated ? ' (already kept)' : ''}${hours.rehearsal ? ' (rehearsal)' : ''}`;
-    } finally {
-      message.release();
-    }
   }
 
   #refused(session: SMTPServerSession, at: string, refusal: Refusal): void {
