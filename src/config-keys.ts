@@ -2,6 +2,7 @@
 // file and the environment against it.
 
 import { isIP } from 'node:net';
+import { isNetwork } from './model/addresses.ts';
 
 export interface Key<T> {
   readonly fallback: T;
@@ -67,12 +68,7 @@ const port = (fallback: number, help: string): Key<number> =>
   number(fallback, 0, 65_535, `${help} (0: the system picks)`);
 const address = /^[^\s<>@]+@[^\s<>@]+$/;
 const hostName = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/;
-const network = {
-  test: (item: string): boolean => {
-    const [, host = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
-    return isIP(host) !== 0 && Number(bits) <= (isIP(host) === 6 ? 128 : 32);
-  },
-};
+const network = { test: isNetwork };
 const dnsServer = {
   test: (item: string): boolean =>
     isIP(/^\[?([^\]]*?)\]?(?::\d{1,5})?$/.exec(item)?.[1] ?? '') !== 0 || isIP(item) !== 0,

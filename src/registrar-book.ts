@@ -17,9 +17,9 @@
 //   bytes = 20_000_000
 
 import { hash } from 'node:crypto';
-import { isIP } from 'node:net';
 import { ConfigError, messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { isNetwork } from './model/addresses.ts';
 import { isPasswordHash } from './model/passwords.ts';
 import { type Registrar, RegistrarBook } from './model/registrar.ts';
 import type { Disk } from './ports/runtime.ts';
@@ -39,18 +39,16 @@ const listOf =
 const fingerprint = /^[0-9a-f]{2}(:?[0-9a-f]{2}){31}$/i;
 const mailAddress = /^[^\s<>@]+@[^\s<>@]+$/;
 
-function isNetwork(value: unknown): boolean {
-  const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(isText(value) ? value : '') ?? [];
-  return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 6 ? 128 : 32);
-}
-
 /** What each key of a registrar wants. */
 const keys: Readonly<Record<string, { readonly wants: string; readonly check: (value: unknown) => boolean }>> = {
   id: { wants: '1 to 40 of a-z, 0-9, - and _', check: matches(/^[a-z0-9][a-z0-9_-]{0,39}$/) },
   name: { wants: 'a text on one line', check: isText },
   language: { wants: 'a language code such as "fr"', check: matches(/^[a-z]{2,3}$/) },
   contact: { wants: 'a mail address', check: matches(mailAddress) },
-  networks: { wants: 'a list of networks such as "192.0.2.0/24"', check: listOf(isNetwork) },
+  networks: {
+    wants: 'a list of networks such as "192.0.2.0/24"',
+    check: listOf((value) => isText(value) && isNetwork(value)),
+  },
   user: { wants: 'a text without blanks', check: matches(/^\S+$/) },
   password: {
     wants: 'what seawall passwd --registrar makes',

@@ -2,7 +2,7 @@
 // counts, which are bounded: by the connections there are, and by a ceiling on the addresses seen within a minute.
 
 import { isIPv6 } from 'node:net';
-import { AddressList } from '../model/addresses.ts';
+import { AddressList, groupsOf } from '../model/addresses.ts';
 import type { Clock } from '../ports/runtime.ts';
 
 /** What one client may have. */
@@ -18,18 +18,9 @@ export interface ClientLimits {
 const addressesPerMinute = 100_000;
 const minuteMs = 60_000;
 
-/** The groups of an IPv6 address, `::` filled up. */
-function groups(address: string): string[] {
-  const [head = '', tail] = address.split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const gap = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
-  return [...left, ...Array.from({ length: gap }, () => '0'), ...right];
-}
-
 /** Who an address belongs to: in IPv6 a customer has a /64 at least, and may come from anywhere in it. */
 export function clientOf(address: string): string {
-  return isIPv6(address) ? groups(address).slice(0, 4).join(':').toLowerCase() : address;
+  return isIPv6(address) ? groupsOf(address).slice(0, 4).join(':').toLowerCase() : address;
 }
 
 export class Clients {

@@ -1,6 +1,7 @@
 // What a registrar is, and a book of them: who is known by what. Plain data and look-ups: no I/O, nothing of ours.
 
 import { isIPv6 } from 'node:net';
+import { groupsOf } from './addresses.ts';
 
 /** By what a registrar was known. */
 export type Evidence = 'certificate' | 'auth' | 'network' | 'envelope';
@@ -34,11 +35,10 @@ export interface Registrar {
 function bitsOf(address: string): string | undefined {
   if (isIPv6(address)) {
     // The URL parser knows every spelling of an IPv6 address, the one with dots at its end too.
-    const [head = '', tail] = new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1).split('::');
-    const left = head === '' ? [] : head.split(':');
-    const right = tail === undefined || tail === '' ? [] : tail.split(':');
-    const groups = [...left, ...Array.from({ length: 8 - left.length - right.length }, () => '0'), ...right];
-    return groups.map((each) => Number.parseInt(each, 16).toString(2).padStart(16, '0')).join('');
+    const plain = new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1);
+    return groupsOf(plain)
+      .map((each) => Number.parseInt(each, 16).toString(2).padStart(16, '0'))
+      .join('');
   }
   const bytes = address.split('.').map(Number);
   if (bytes.length !== 4 || bytes.some((each) => !Number.isInteger(each) || each < 0 || each > 255)) return undefined;
