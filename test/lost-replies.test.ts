@@ -12,7 +12,7 @@ import { lockFiles } from '../src/spool/lock-file.ts';
 import { mailboxFolder, openMailboxes } from '../src/spool/mailboxes.ts';
 import { Repeats } from '../src/spool/repeats.ts';
 import { intakeOn } from './support/intake.ts';
-import { request, runtimeWith, TurnedClock } from './support/memory.ts';
+import { request, runtimeOnTheDay, runtimeWith, TurnedClock } from './support/memory.ts';
 import { atEnd, largeMailboxes, readAll, temporaryFolder } from './support/spool.ts';
 
 const day = 86_400_000;
@@ -28,7 +28,7 @@ function marked(message: string, fields: Partial<NewRequest> = {}): NewRequest {
   return { ...made, fingerprints: fingerprintsOf(made) };
 }
 
-async function reopen(t: TestContext, spool: string, count = 20_000, runtime: Runtime = nodeRuntime) {
+async function reopen(t: TestContext, spool: string, count = 20_000, runtime: Runtime = runtimeOnTheDay) {
   const { writer } = await openMailboxes(runtime, lockFiles, spool, { ...largeMailboxes, count }, day);
   atEnd(t, () => writer.close());
   return writer;
@@ -125,13 +125,13 @@ test('a copy is known after a restart and after a kill, across mailboxes', async
   assert.deepEqual(await first.append(requests), numbers);
   assert.deepEqual(await first.append(again), numbers);
   await first.close();
-  const { writer: second } = await openMailboxes(nodeRuntime, lockFiles, spool, { ...largeMailboxes, count: 7 }, day);
+  const { writer: second } = await openMailboxes(runtimeOnTheDay, lockFiles, spool, { ...largeMailboxes, count: 7 }, day);
   // It finds its lock taken away, which is as it should be.
   atEnd(t, () => second.close().catch(() => undefined));
   assert.deepEqual(await second.append(again), numbers);
   // Not closed, as after a kill: the last mailbox has neither index nor fingerprints.
   assert.deepEqual(await second.append([marked(mail(['Subject: late']))]), [51]);
-  const third = await openMailboxes(abandoned(nodeRuntime), lockFiles, spool, { ...largeMailboxes, count: 7 }, day);
+  const third = await openMailboxes(abandoned(runtimeOnTheDay), lockFiles, spool, { ...largeMailboxes, count: 7 }, day);
   atEnd(t, () => third.writer.close());
   assert.deepEqual(await third.writer.append([...again, marked(mail(['Subject: late']))]), [...numbers, 51]);
   assert.equal((await readAll(spool)).length, 51);
@@ -212,7 +212,7 @@ for (const [what, harm] of harms) {
     await first.close();
     const folder = mailboxFolder(spool);
     await harm(folder, await readdir(folder));
-    const repeats = await Repeats.open(nodeRuntime, folder, [1, 6, 11], 16, day);
+    const repeats = await Repeats.open(runtimeOnTheDay, folder, [1, 6, 11], 16, day);
     await repeats.complete;
     for (const [i, copy] of requests.entries()) {
       assert.equal(await repeats.prove(copy, repeats.candidates(copy), () => undefined), i + 1);

@@ -59,11 +59,17 @@ export function runtimeWith(clock: Clock): Runtime {
   return { ...nodeRuntime, clock };
 }
 
+/** When the requests of `request` were received, milliseconds since 1970 UTC. */
+const receivedAt = Date.UTC(2026, 10, 21, 9, 0, 0, 123);
+
+/** The real machine with its real timers, on the day of the requests: what is measured from their receipt does not depend on today. */
+export const runtimeOnTheDay: Runtime = runtimeWith({ ...nodeRuntime.clock, now: () => receivedAt });
+
 /** A request with whatever the test does not care about filled in. */
 export function request(message: string | Buffer, fields: Partial<NewRequest> = {}): NewRequest {
   return {
     id: randomUUID(),
-    receivedAt: Date.UTC(2026, 10, 21, 9, 0, 0, 123),
+    receivedAt,
     envelope: { from: 'ops@registres.example', to: ['domain@registry.example'] },
     client: { address: '192.0.2.7', port: 4711, helo: 'mail.registres.example', protocol: 'ESMTP', session: 's1' },
     message: typeof message === 'string' ? Buffer.from(message, 'latin1') : message,
