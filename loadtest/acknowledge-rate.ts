@@ -6,13 +6,13 @@ import { fork } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AckEvent } from '../src/acknowledge/ack-events.ts';
-import { AckState } from '../src/acknowledge/ack-state.ts';
+import type { AckEvent } from '../src/acknowledge/journal/ack-events.ts';
+import { AckState } from '../src/acknowledge/journal/ack-state.ts';
 import { startAcknowledge } from '../src/acknowledge/acknowledge.ts';
-import { makeConfig } from '../src/config.ts';
-import { silent } from '../src/logger.ts';
+import { makeConfig } from '../src/config/config.ts';
+import { silent } from '../src/lib/logger.ts';
 import type { JournalState, OpenJournal } from '../src/ports/journal.ts';
-import { nodeRuntime } from '../src/ports/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node-runtime.ts';
 import { MailSink } from '../test/support/mail-sink.ts';
 import { JournalStore, MemoryLog, request } from '../test/support/memory.ts';
 

@@ -8,9 +8,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { nodeRuntime } from '../src/ports/node-runtime.ts';
-import { lockFiles } from '../src/spool/lock-file.ts';
-import { openMailboxes } from '../src/spool/mailboxes.ts';
+import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { lockFiles } from '../src/spool/fencing/lock-file.ts';
+import { openMailboxes } from '../src/spool/mailbox/writer.ts';
 import { pullThroughKills, wrongWith } from '../test/support/deliver-process.ts';
 
 const { values } = parseArgs({

@@ -33,7 +33,7 @@ export interface DaemonOptions {
   readonly ready?: string;
 }
 
-const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+const cli = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 
 /** Command line of a verb, on the compiled program. */
 export function seawall(...args: string[]): [string, string[]] {

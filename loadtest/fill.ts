@@ -2,9 +2,9 @@
 //   node --import tsx loadtest/fill.ts SPOOL COUNT [BYTES]
 
 import { randomUUID } from 'node:crypto';
-import { nodeRuntime } from '../src/ports/node-runtime.ts';
-import { lockFiles } from '../src/spool/lock-file.ts';
-import { openMailboxes } from '../src/spool/mailboxes.ts';
+import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { lockFiles } from '../src/spool/fencing/lock-file.ts';
+import { openMailboxes } from '../src/spool/mailbox/writer.ts';
 
 /** Appends `count` requests of about `bytes` each, in batches of 500. Tells how many are there, every 50,000. */
 export async function fillSpool(

@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fingerprintsOf } from '../src/model/fingerprints.ts';
 import type { NewRequest } from '../src/model/request.ts';
-import { nodeRuntime } from '../src/ports/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node-runtime.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
-import { lockFiles } from '../src/spool/lock-file.ts';
-import { mailboxFolder, openMailboxes } from '../src/spool/mailboxes.ts';
+import { lockFiles } from '../src/spool/fencing/lock-file.ts';
+import { mailboxFolder, openMailboxes } from '../src/spool/mailbox/writer.ts';
 import { SmtpClient } from '../test/support/smtp-client.ts';
 import { assertBuilt, startDaemon } from './daemon.ts';
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The composition root: the picture of the design, in code. Everything is put together here and nowhere else; whoever wants
 // to know what talks to what reads this file.
 //
@@ -6,22 +7,22 @@
 //
 // Each stage is a process of its own, started by the supervisor; a stage's code is loaded only where it runs.
 
-import { fileURLToPath } from 'node:url';
-import type { Config } from './config.ts';
-import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './errors.ts';
-import { type Logger, makeLogger } from './logger.ts';
-import { nodeRuntime as runtime } from './ports/node-runtime.ts';
+import { runCommandLine } from './cli/run.ts';
+import type { Config } from './config/config.ts';
+import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './model/errors.ts';
+import { type Logger, makeLogger } from './lib/logger.ts';
+import { nodeRuntime as runtime } from './lib/node-runtime.ts';
 import type { OpenJournal } from './ports/journal.ts';
 import { errorCode, isDiskTrouble } from './ports/runtime.ts';
-import { runCommand } from './ports/run-command.ts';
+import { runCommand } from './lib/run-command.ts';
 import type { Stage } from './ports/stage.ts';
-import { claim } from './spool/claim.ts';
+import { claim } from './spool/fencing/fencing.ts';
 import { openJournalFile } from './spool/journal-file.ts';
-import { lockFiles } from './spool/lock-file.ts';
+import { lockFiles } from './spool/fencing/lock-file.ts';
 import { checkKind } from './spool/log-id.ts';
-import { openReader } from './spool/mailbox-reader.ts';
-import { openThreadedWriter } from './spool/threaded-writer.ts';
-import { openViews, replayAcks, type StageName, stages, understander } from './spool-views.ts';
+import { openReader } from './spool/mailbox/reader.ts';
+import { openThreadedWriter } from './spool/mailbox/writer-client.ts';
+import { openViews, replayAcks, type StageName, stages, understander } from './operate/spool-views.ts';
 
 async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
   const spool = config.spool.dir;
@@ -44,7 +45,7 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
       log.info({ epoch, lastSequence }, 'recovered');
       return writer;
     };
-    const { askClock } = await import('./intake/clock-sync.ts');
+    const { askClock } = await import('./intake/clock/clock-sync.ts');
     return startIntake({ config, runtime, openLog, log, askClock: () => askClock(runCommand) });
   }
   if (stage === 'acknowledge') {
@@ -78,7 +79,7 @@ function codeFor(error: unknown): number {
 }
 
 /** Runs one stage until it is asked to stop or cannot go on. Gives the exit code; never throws. */
-export async function runStage(stage: StageName, config: Config, version: string): Promise<number> {
+async function runStage(stage: StageName, config: Config, version: string): Promise<number> {
   const { log, flush } = makeLogger(stage, config.log);
   // Timers do not keep the process alive, and a stage may for a while have nothing else.
   const alive = setInterval(() => undefined, 2 ** 31 - 1);
@@ -150,13 +151,13 @@ async function holdSpool(spool: string, log: Logger): Promise<{ lost: Promise<Er
 }
 
 /** Runs the whole daemon: the supervisor and its stages. Gives the exit code. @throws InUseError, ConfigError */
-export async function runAll(
+async function runAll(
   config: Config,
   childArguments: readonly string[],
   onReady: (addresses: ReadonlyMap<string, { host: string; port: number }>) => void,
 ): Promise<number> {
   const { Supervisor } = await import('./operate/supervisor.ts');
-  const { startAdmin } = await import('./operate/admin.ts');
+  const { startAdmin } = await import('./operate/http-server.ts');
   const { collectStatus } = await import('./operate/status.ts');
   const { log, flush } = makeLogger('supervisor', config.log);
   await checkKind(runtime.disk, config.spool.dir, config.serve.rehearsal);
@@ -167,13 +168,12 @@ export async function runAll(
       `The spool ${config.spool.dir} cannot be used: ${messageOf(error)}. It must be a folder that this user may write to; spool.dir (SEAWALL_SPOOL_DIR) says which.`,
     );
   });
-  const cli = fileURLToPath(new URL(`cli${import.meta.url.slice(-3)}`, import.meta.url));
   let admin: Stage | undefined;
   const supervisor = new Supervisor({
     stages: stages.filter((stage) => stage !== 'acknowledge' || config.ack.enabled),
     command: (stage) => ({
       file: process.execPath,
-      args: [...process.execArgv, cli, 'serve', stage, ...childArguments],
+      args: [...process.execArgv, import.meta.filename, 'serve', stage, ...childArguments],
     }),
     clock: runtime.clock,
     log,
@@ -211,3 +211,5 @@ export async function runAll(
     flush();
   }
 }
+
+await runCommandLine(process.argv.slice(2), { runStage, runAll });

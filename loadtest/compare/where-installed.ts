@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { access, chown, copyFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { messageOf } from '../../src/errors.ts';
+import { messageOf } from '../../src/model/errors.ts';
 import { WrongUse } from '../parts/options.ts';
 import type { Certificate } from './certificate.ts';
 import type { Contender, NotMeasured } from './contenders.ts';

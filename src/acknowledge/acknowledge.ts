@@ -8,30 +8,30 @@
 // be written or is lost, when the log is damaged, and when the journal belongs to another log. Whatever a mail contains,
 // and whatever a relay does, is not a failure. Owns the journal and the relays; the reader belongs to the caller.
 
-import type { Config } from '../config.ts';
-import { DamagedLogError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import type { Config } from '../config/config.ts';
+import { DamagedLogError } from '../model/errors.ts';
+import type { Logger } from '../lib/logger.ts';
 import type { OpenJournal } from '../ports/journal.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import { deferred, type Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
-import { openRegistrarBook } from '../registrar-book.ts';
-import type { AckEvent } from './ack-events.ts';
-import { AckState } from './ack-state.ts';
-import { Acknowledger } from './acknowledger.ts';
-import { type AddresseeOf, addresseeOf } from './addressee.ts';
-import { Backlog } from './backlog.ts';
-import { composer } from './compose.ts';
-import { Destinations, limitsOf } from './destinations.ts';
-import { grantWish } from './grant-wish.ts';
-import { checkLanguages, loadLanguages } from './languages.ts';
-import { makeCarriers } from './carriers.ts';
-import { MimeReader } from './mime-reader.ts';
-import { PoisonGuard } from './poison.ts';
-import { Recorder } from './recorder.ts';
-import { Relays } from './relays.ts';
-import { SendingPublisher } from './sending-state.ts';
-import { type Wish, Wishes } from './wishes.ts';
+import { openRegistrarBook } from '../config/registrar-book-file.ts';
+import type { AckEvent } from './journal/ack-events.ts';
+import { AckState } from './journal/ack-state.ts';
+import { Acknowledger } from './delivery-loop.ts';
+import { type AddresseeOf, addresseeOf } from './compose/recipient.ts';
+import { Backlog } from './queue/delivery-queue.ts';
+import { composer } from './compose/compose.ts';
+import { Destinations, limitsOf } from './queue/destination-limits.ts';
+import { grantWish } from './queue/grant-retry.ts';
+import { checkLanguages, loadLanguages } from './compose/languages.ts';
+import { makeCarriers } from './transport/open-transports.ts';
+import { MimeReader } from '../mail/mime-parser.ts';
+import { PoisonGuard } from '../mail/parser-guard.ts';
+import { Recorder } from './journal/journal-writer.ts';
+import { Relays } from './transport/fail-over.ts';
+import { SendingPublisher } from './transport/transport-status.ts';
+import { type Wish, Wishes } from './queue/retry-requests.ts';
 
 /** Name of the journal, for those who replay it. */
 export const ackJournalName = 'acknowledge';

@@ -2,23 +2,23 @@
 // Takes the log's reader and a journal, gives a Stage; fails to start when the journal or the port cannot be had, and
 // resolves `failed` when the journal can no longer be written. Owns the journal and the socket; the reader is the caller's.
 
-import type { Config } from '../config.ts';
-import type { Logger } from '../logger.ts';
+import type { Config } from '../config/config.ts';
+import type { Logger } from '../lib/logger.ts';
 import type { OpenJournal } from '../ports/journal.ts';
-import { notUnderstood, type Understand } from '../model/understanding.ts';
+import { notUnderstood, type Understand } from '../model/parsed-mail.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
-import { ArchiveDesk } from './archive-desk.ts';
-import { Door } from './door.ts';
-import { watchDoorFiles } from './door-files.ts';
-import { Endpoint } from './endpoint.ts';
-import { FrontDesk } from './front-desk.ts';
-import { LeaseDesk } from './lease-desk.ts';
-import { Ledger } from './ledger.ts';
-import { ParkDesk } from './park-desk.ts';
-import { byNameSelection, type NamesOf, strictSelection } from './selection.ts';
-import { SoapDispatch } from './soap-dispatch.ts';
+import { ArchiveDesk } from './leases/replay-service.ts';
+import { Door } from './access/authenticator.ts';
+import { watchDoorFiles } from './access/access-files.ts';
+import { Endpoint } from './http/server.ts';
+import { FrontDesk } from './status-service.ts';
+import { LeaseDesk } from './leases/lease-service.ts';
+import { Ledger } from './leases/lease-store.ts';
+import { ParkDesk } from './leases/park-service.ts';
+import { byNameSelection, type NamesOf, strictSelection } from './leases/fetch-policy.ts';
+import { SoapDispatch } from './soap/dispatch.ts';
 
 /**
  * Starts the stage: journal, desks, then the socket.

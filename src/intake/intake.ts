@@ -2,23 +2,23 @@
 // Listens before the log is open and says 421 until it is, so that a registrar's program hears "later", never silence.
 // A lost log, a damaged one, or one that another holds fails the stage; a disk that will not do now is tried again.
 
-import type { Config } from '../config.ts';
-import { ConfigError, DamagedLogError, InUseError, messageOf } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import type { Config } from '../config/config.ts';
+import { ConfigError, DamagedLogError, InUseError, messageOf } from '../model/errors.ts';
+import type { Logger } from '../lib/logger.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
 import { deferred, errorCode, type Runtime, type Timer } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
-import { openRegistrarBook } from '../registrar-book.ts';
-import { Admission, Refusal } from './admission.ts';
-import { type ClockReport, unknownClock } from './clock-sync.ts';
-import { ClockWatch } from './clock-watch.ts';
-import { DiskFloor } from './disk-floor.ts';
-import { Hours } from './hours.ts';
-import { StatePublisher } from './intake-state.ts';
-import { Registrars } from './registrars.ts';
+import { openRegistrarBook } from '../config/registrar-book-file.ts';
+import { Admission, Refusal } from './policy/admission.ts';
+import { type ClockReport, unknownClock } from './clock/clock-sync.ts';
+import { ClockWatch } from './clock/clock-monitor.ts';
+import { DiskFloor } from './policy/free-space-monitor.ts';
+import { Hours } from './policy/opening-gate.ts';
+import { StatePublisher } from './intake-status.ts';
+import { Registrars } from './policy/registrars.ts';
 import { NotSequencedError, type Place, Sequencer } from './sequencer.ts';
-import { SmtpServer } from './smtp-server.ts';
+import { SmtpServer } from './smtp/server.ts';
 
 /** What the stage is made of. */
 export interface IntakeParts {

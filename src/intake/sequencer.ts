@@ -2,7 +2,7 @@
 // stable storage. Group commit without a timer: while one write is under way arrivals gather, and go together in the next.
 // Owns the line between "arrived" and "kept". Fails by refusing: at once when the line is full, and for good when the log is lost.
 
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../model/errors.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
 

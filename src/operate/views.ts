@@ -2,7 +2,7 @@
 // brings the real ones; nothing here knows how they are kept.
 
 import type { Opening } from '../model/opening.ts';
-import type { Understand } from '../model/understanding.ts';
+import type { Understand } from '../model/parsed-mail.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 
 /** How far the acknowledgements are. */

@@ -5,11 +5,11 @@
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
-import { DamagedLogError, messageOf } from '../errors.ts';
+import { DamagedLogError, messageOf } from '../model/errors.ts';
 import type { Journal, JournalState } from '../ports/journal.ts';
 import { deferred, type Disk, type DiskFile, errorCode, type Runtime } from '../ports/runtime.ts';
-import { type Claim, claim } from './claim.ts';
-import type { Locks } from './lock-file.ts';
+import { type Claim, claim } from './fencing/fencing.ts';
+import type { Locks } from './fencing/lock-file.ts';
 
 /** A journal is compacted when it is larger than this, and much larger than its snapshot was. */
 const compactBytes = 1_048_576;

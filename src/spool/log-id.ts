@@ -3,9 +3,9 @@
 // the day's spool be written to by a rehearsal. Gives the name; a log of the other kind is a ConfigError.
 
 import { join } from 'node:path';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../model/errors.ts';
 import { type Disk, errorCode, type Runtime } from '../ports/runtime.ts';
-import type { Claim } from './claim.ts';
+import type { Claim } from './fencing/fencing.ts';
 
 const rehearsalPrefix = 'rehearsal-';
 

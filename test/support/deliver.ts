@@ -1,20 +1,20 @@
 // The deliver stage for tests: a desk on a turned clock, or the whole stage on a free port, and a plain SOAP client.
 
-import { makeConfig } from '../../src/config.ts';
-import { ArchiveDesk } from '../../src/deliver/archive-desk.ts';
-import { LeaseDesk } from '../../src/deliver/lease-desk.ts';
-import type { DeliverEvent } from '../../src/deliver/lease-state.ts';
-import { Ledger } from '../../src/deliver/ledger.ts';
-import { ParkDesk } from '../../src/deliver/park-desk.ts';
-import { byNameSelection, type NamesOf, strictSelection } from '../../src/deliver/selection.ts';
+import { makeConfig } from '../../src/config/config.ts';
+import { ArchiveDesk } from '../../src/deliver/leases/replay-service.ts';
+import { LeaseDesk } from '../../src/deliver/leases/lease-service.ts';
+import type { DeliverEvent } from '../../src/deliver/leases/lease-state.ts';
+import { Ledger } from '../../src/deliver/leases/lease-store.ts';
+import { ParkDesk } from '../../src/deliver/leases/park-service.ts';
+import { byNameSelection, type NamesOf, strictSelection } from '../../src/deliver/leases/fetch-policy.ts';
 import { startDeliver } from '../../src/deliver/deliver.ts';
-import { type Logger, silent } from '../../src/logger.ts';
-import { notUnderstood, type Understand } from '../../src/model/understanding.ts';
+import { type Logger, silent } from '../../src/lib/logger.ts';
+import { notUnderstood, type Understand } from '../../src/model/parsed-mail.ts';
 import type { JournalState, OpenJournal } from '../../src/ports/journal.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
 import type { Runtime } from '../../src/ports/runtime.ts';
 import type { Stage } from '../../src/ports/stage.ts';
-import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import { JournalStore, MemoryLog, realIds, request, TurnedClock } from './memory.ts';
 
 export type Store = JournalStore<DeliverEvent>;

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { automaticReason } from '../../src/acknowledge/automatic.ts';
-import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/acknowledge/mail-piece.ts';
-import { MimeReader, PoisonError } from '../../src/acknowledge/mime-reader.ts';
-import { readMail } from '../../src/acknowledge/read-mail.ts';
-import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+import { automaticReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
+import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/mail/header-fields.ts';
+import { MimeReader, PoisonError } from '../../src/mail/mime-parser.ts';
+import { readMail } from '../../src/mail/read-text.ts';
+import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import { sample } from './acknowledging.ts';
 
 /** Processor time of all threads for one mail, in milliseconds: what else the machine does has no part in it. */

@@ -1,13 +1,13 @@
 // An intake on a real log and real sockets for tests: started on a spool, stopped with the test or before.
 
 import type { TestContext } from 'node:test';
-import { makeConfig } from '../../src/config.ts';
+import { makeConfig } from '../../src/config/config.ts';
 import { type IntakeParts, startIntake } from '../../src/intake/intake.ts';
-import { silent } from '../../src/logger.ts';
-import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+import { silent } from '../../src/lib/logger.ts';
+import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
-import { lockFiles } from '../../src/spool/lock-file.ts';
-import { openMailboxes } from '../../src/spool/mailboxes.ts';
+import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
+import { openMailboxes } from '../../src/spool/mailbox/writer.ts';
 import { deferred } from '../../src/ports/runtime.ts';
 import { SmtpClient } from './smtp-client.ts';
 import { atEnd, largeMailboxes } from './spool.ts';

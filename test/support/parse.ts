@@ -1,8 +1,8 @@
 // The parser for mails of several parts as the stages have it, on the real clock, one for a test file.
 
-import { MimeReader } from '../../src/acknowledge/mime-reader.ts';
-import type { Parse } from '../../src/acknowledge/read-mail.ts';
-import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+import { MimeReader } from '../../src/mail/mime-parser.ts';
+import type { Parse } from '../../src/mail/read-text.ts';
+import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 
 const parser = new MimeReader({ clock: nodeRuntime.clock, deadlineMs: 60_000 });
 

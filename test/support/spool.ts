@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { StoredRequest } from '../../src/model/request.ts';
-import { nodeRuntime } from '../../src/ports/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { RequestWriter } from '../../src/ports/request-log.ts';
-import { lockFiles } from '../../src/spool/lock-file.ts';
-import { openReader } from '../../src/spool/mailbox-reader.ts';
-import { openMailboxes, type Rotation } from '../../src/spool/mailboxes.ts';
+import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
+import { openReader } from '../../src/spool/mailbox/reader.ts';
+import { openMailboxes, type Rotation } from '../../src/spool/mailbox/writer.ts';
 
 export const largeMailboxes: Rotation = { bytes: 67_108_864, count: 20_000, seconds: 86_400 };
 

@@ -1,7 +1,7 @@
 // The two stages that follow the log, as the simulation plays them: their real states, and events of the kinds that they write.
 
-import type { AckEvent } from '../../../src/acknowledge/ack-events.ts';
-import type { DeliverEvent } from '../../../src/deliver/lease-state.ts';
+import type { AckEvent } from '../../../src/acknowledge/journal/ack-events.ts';
+import type { DeliverEvent } from '../../../src/deliver/leases/lease-state.ts';
 import type { Kind } from './sim-follower.ts';
 import type { Subject } from './subject.ts';
 

@@ -2,7 +2,7 @@
 // of the disk can make are made so; the others are changes in a copy of the sources. `runs` is the most seeds that may pass
 // before the mistake is noticed.
 
-import { messageOf } from '../../../src/errors.ts';
+import { messageOf } from '../../../src/model/errors.ts';
 import type { Disk, DiskFile, Runtime } from '../../../src/ports/runtime.ts';
 import { simulate } from './simulation.ts';
 import { loadPatched, loadSubject, type Patch, type Subject } from './subject.ts';
@@ -68,64 +68,68 @@ export const mistakes: readonly Mistake[] = [
     load: () => onDisk((disk) => withSync(disk, (file) => file.sync().catch(() => file.sync()))),
   },
   patched('the folders above a new spool are not synced', 10, {
-    file: 'spool/claim.ts',
+    file: 'spool/fencing/fencing.ts',
     from: '      await disk.syncFolder(dirname(at));\n',
     to: '',
   }),
   patched('a file is renamed into place before it is synced', 10, {
-    file: 'spool/claim.ts',
+    file: 'spool/fencing/fencing.ts',
     from: '    await file.sync();\n    holds();\n',
     to: '    holds();\n',
   }),
   patched('nobody looks whether the epoch is still its own', 40, {
-    file: 'spool/claim.ts',
+    file: 'spool/fencing/fencing.ts',
     from: 'if (!disk.readFileNow(path).equals(own)) {',
     to: 'if (own.length === 0) {',
   }),
   patched('the epoch is looked at before an answer, but not before a rename', 200, {
-    file: 'spool/claim.ts',
+    file: 'spool/fencing/fencing.ts',
     from: '    holds();\n',
     to: '',
   }),
   patched('what a fenced writer was about to rename is left to it', 200, {
-    file: 'spool/claim.ts',
+    file: 'spool/fencing/fencing.ts',
     from: '    for (const each of folders) await removeStaged(disk, each, role);\n',
     to: '',
   }),
   patched(
     'every writer makes its files under the same names',
     100,
-    { file: 'spool/claim.ts', from: '  return `${path}.${role}-${holder}.new`;', to: '  return `${path}.new`;' },
-    { file: 'spool/claim.ts', from: "disk.open(staged, 'create')", to: "disk.open(staged, 'replace')" },
+    {
+      file: 'spool/fencing/fencing.ts',
+      from: '  return `${path}.${role}-${holder}.new`;',
+      to: '  return `${path}.new`;',
+    },
+    { file: 'spool/fencing/fencing.ts', from: "disk.open(staged, 'create')", to: "disk.open(staged, 'replace')" },
   ),
   patched(
     'the epoch is read before it is claimed',
     2000,
     {
-      file: 'spool/claim.ts',
+      file: 'spool/fencing/fencing.ts',
       from: '  let epoch = 0;\n',
       to: '  let epoch = 0;\n  const last = (await readEpoch(runtime, path))?.epoch ?? 0;\n',
     },
-    { file: 'spool/claim.ts', from: '((await readEpoch(runtime, path))?.epoch ?? 0) + 1', to: 'last + 1' },
+    { file: 'spool/fencing/fencing.ts', from: '((await readEpoch(runtime, path))?.epoch ?? 0) + 1', to: 'last + 1' },
   ),
   patched('recovery trusts what it reads without writing it again', 60, {
-    file: 'spool/recovery.ts',
+    file: 'spool/mailbox/recovery.ts',
     from: '    if (!sealed) {',
     to: '    if (found.broken) {',
   }),
   patched(
     'recovery keeps the torn tail',
     20,
-    { file: 'spool/recovery.ts', from: 'file, [0, end], path,', to: 'file, [0, size], path,' },
-    { file: 'spool/recovery.ts', from: 'if (copied.end !== end || ', to: 'if (' },
+    { file: 'spool/mailbox/recovery.ts', from: 'file, [0, end], path,', to: 'file, [0, size], path,' },
+    { file: 'spool/mailbox/recovery.ts', from: 'if (copied.end !== end || ', to: 'if (' },
   ),
   patched('the index is trusted', 60, {
-    file: 'spool/mailbox-reader.ts',
+    file: 'spool/mailbox/reader.ts',
     from: 'if (sequenceIn(bytes) === sequence) return',
     to: 'if (sequenceIn(bytes) !== 0) return',
   }),
   patched('followers are told of records before they are synced', 60, {
-    file: 'spool/mailboxes.ts',
+    file: 'spool/mailbox/writer.ts',
     from: '    await mailbox.file.sync();\n    // The last look',
     to:
       '    await this.#publisher.publish({ sequence: batch + offsets.length - 1, mailbox: mailbox.first, offset: end });\n' +
@@ -135,12 +139,12 @@ export const mistakes: readonly Mistake[] = [
     'a follower reads past the durable position',
     60,
     {
-      file: 'spool/mailbox-reader.ts',
+      file: 'spool/mailbox/reader.ts',
       from: 'const end = place.mailbox === position.mailbox ? position.offset : await file.size();',
       to: 'const end = await file.size();',
     },
     {
-      file: 'spool/mailbox-reader.ts',
+      file: 'spool/mailbox/reader.ts',
       from: 'if (next > position.sequence || requests.length >= limit.count) break;',
       to: 'if (requests.length >= limit.count) break;',
     },

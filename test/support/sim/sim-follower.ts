@@ -1,11 +1,11 @@
 // One follower process of the simulation: reads the log from where its journal says it is, and journals what it does, through the
 // real reader, the real journal and the real state of a stage. And what is known from outside about such a journal.
 
-import { messageOf } from '../../../src/errors.ts';
+import { messageOf } from '../../../src/model/errors.ts';
 import type { StoredRequest } from '../../../src/model/request.ts';
 import type { Journal, JournalState } from '../../../src/ports/journal.ts';
 import type { Runtime } from '../../../src/ports/runtime.ts';
-import type { Locks } from '../../../src/spool/lock-file.ts';
+import type { Locks } from '../../../src/spool/fencing/lock-file.ts';
 import { type Numbered, NumberedState } from './numbered-state.ts';
 import { Violation } from './oracle.ts';
 import type { Random } from './random.ts';

@@ -1,10 +1,10 @@
 // One intake process of the simulation: opens the log, has it looked at, and takes requests through the real sequencer. Tells
 // the oracle of every number that is given out.
 
-import { messageOf } from '../../../src/errors.ts';
+import { messageOf } from '../../../src/model/errors.ts';
 import type { NewRequest } from '../../../src/model/request.ts';
 import type { RequestWriter } from '../../../src/ports/request-log.ts';
-import type { Rotation } from '../../../src/spool/mailboxes.ts';
+import type { Rotation } from '../../../src/spool/mailbox/writer.ts';
 import { type Oracle, Violation } from './oracle.ts';
 import type { SimMachine, SimProcess } from './sim-machine.ts';
 import { locksOf, runtimeOf, runtimeOn } from './sim-runtime.ts';

@@ -2,7 +2,7 @@
 // failing, for those who look at a file system from outside.
 
 import type { Disk, DiskFile, Runtime } from '../../../src/ports/runtime.ts';
-import type { Locks } from '../../../src/spool/lock-file.ts';
+import type { Locks } from '../../../src/spool/fencing/lock-file.ts';
 import { Random } from './random.ts';
 import type { SimFile } from './sim-file.ts';
 import { type SimFileSystem, systemError } from './sim-file-system.ts';

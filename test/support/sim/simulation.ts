@@ -1,9 +1,9 @@
 // One seeded simulation of a spool's life: intake and followers on a simulated machine, disturbed at random moments, and looked
 // at after every recovery. The same seed does the same things. Throws a Violation with the seed and what led to it.
 
-import { messageOf } from '../../../src/errors.ts';
-import type { AckEvent } from '../../../src/acknowledge/ack-events.ts';
-import type { DeliverEvent } from '../../../src/deliver/lease-state.ts';
+import { messageOf } from '../../../src/model/errors.ts';
+import type { AckEvent } from '../../../src/acknowledge/journal/ack-events.ts';
+import type { DeliverEvent } from '../../../src/deliver/leases/lease-state.ts';
 import type { NewRequest } from '../../../src/model/request.ts';
 import { acknowledging, delivering } from './kinds.ts';
 import { Oracle, Violation } from './oracle.ts';

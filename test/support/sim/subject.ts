@@ -4,14 +4,14 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type * as AckStateModule from '../../../src/acknowledge/ack-state.ts';
-import type * as LeaseStateModule from '../../../src/deliver/lease-state.ts';
+import type * as AckStateModule from '../../../src/acknowledge/journal/ack-state.ts';
+import type * as LeaseStateModule from '../../../src/deliver/leases/lease-state.ts';
 import type * as SequencerModule from '../../../src/intake/sequencer.ts';
 import type * as FingerprintsModule from '../../../src/model/fingerprints.ts';
 import type * as JournalModule from '../../../src/spool/journal-file.ts';
-import type * as ReaderModule from '../../../src/spool/mailbox-reader.ts';
-import type * as MailboxesModule from '../../../src/spool/mailboxes.ts';
-import type * as VerifyModule from '../../../src/spool/verify.ts';
+import type * as ReaderModule from '../../../src/spool/mailbox/reader.ts';
+import type * as MailboxesModule from '../../../src/spool/mailbox/writer.ts';
+import type * as VerifyModule from '../../../src/spool/mailbox/verify.ts';
 
 export type Subject = Pick<typeof MailboxesModule, 'openMailboxes'> &
   Pick<typeof FingerprintsModule, 'fingerprintsOf'> &
@@ -27,14 +27,14 @@ const own = new URL('../../../src/', import.meta.url);
 /** Loads the parts from a source folder. */
 export async function loadSubject(root: URL = own): Promise<Subject> {
   const part = async <Module>(path: string): Promise<Module> => (await import(new URL(path, root).href)) as Module;
-  const { openMailboxes } = await part<typeof MailboxesModule>('spool/mailboxes.ts');
+  const { openMailboxes } = await part<typeof MailboxesModule>('spool/mailbox/writer.ts');
   const { fingerprintsOf } = await part<typeof FingerprintsModule>('model/fingerprints.ts');
-  const { openReader } = await part<typeof ReaderModule>('spool/mailbox-reader.ts');
-  const { verifyLog } = await part<typeof VerifyModule>('spool/verify.ts');
+  const { openReader } = await part<typeof ReaderModule>('spool/mailbox/reader.ts');
+  const { verifyLog } = await part<typeof VerifyModule>('spool/mailbox/verify.ts');
   const { openJournalFile } = await part<typeof JournalModule>('spool/journal-file.ts');
   const { Sequencer } = await part<typeof SequencerModule>('intake/sequencer.ts');
-  const { AckState } = await part<typeof AckStateModule>('acknowledge/ack-state.ts');
-  const { LeaseState } = await part<typeof LeaseStateModule>('deliver/lease-state.ts');
+  const { AckState } = await part<typeof AckStateModule>('acknowledge/journal/ack-state.ts');
+  const { LeaseState } = await part<typeof LeaseStateModule>('deliver/leases/lease-state.ts');
   return { openMailboxes, fingerprintsOf, openReader, verifyLog, openJournalFile, Sequencer, AckState, LeaseState };
 }
 
@@ -49,7 +49,7 @@ export interface Patch {
 export async function loadPatched(patches: readonly Patch[]): Promise<Subject> {
   const folder = await mkdtemp(join(tmpdir(), 'seawall-patched-'));
   try {
-    for (const part of ['acknowledge', 'deliver', 'intake', 'model', 'ports', 'spool', 'errors.ts']) {
+    for (const part of ['acknowledge', 'deliver', 'intake', 'lib', 'mail', 'model', 'ports', 'spool']) {
       await cp(new URL(part, own), join(folder, part), { recursive: true });
     }
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');

@@ -1,0 +1,126 @@
+// Makes the acknowledgement of one request: a whole mail, ready to be sent. Takes the request, what was understood of it
+// and its raw header fields, gives bytes. Everything in it is derived from the request (Date from the time of receipt,
+// Message-ID and boundary from the ticket), so a repeat after a crash is the same message, byte for byte, as long as the
+// templates and what the registrar book says of the registrar are the same. Pure.
+
+import { ConfigError } from '../../model/errors.ts';
+import type { StoredRequest } from '../../model/request.ts';
+import type { Understanding } from '../../model/parsed-mail.ts';
+import type { AddresseeOf } from './recipient.ts';
+import type { Outgoing } from '../transport/transport.ts';
+import { type Fields, messageIdOf, referencesOf } from '../../mail/header-fields.ts';
+import { headerDate, headerText, textPart } from './mime.ts';
+import { cleanLine } from '../../mail/sanitize.ts';
+import { factsOf, factsRead } from './ack-fields.ts';
+import type { Languages } from './languages.ts';
+import { shownOf } from './template-view.ts';
+import type { Rendered } from './templates.ts';
+
+/** A finished acknowledgement, with what it was made of for those who look at it. */
+export interface Composed extends Outgoing {
+  readonly language: string;
+  /** The header section as it is sent. */
+  readonly headers: string;
+  readonly rendered: Rendered;
+}
+
+/** Makes acknowledgements; undefined when the address is none that can be written to. */
+export type Compose = (request: StoredRequest, understood: Understanding, fields: Fields) => Composed | undefined;
+
+/**
+ * The composer for one sender.
+ * @param options `from` as in a From header; `name` for the right side of Message-IDs; `addressee` names one of `languages`
+ * @throws ConfigError when `from` holds no usable address
+ */
+export function composer(options: {
+  from: string;
+  name: string;
+  languages: Languages;
+  addressee: AddresseeOf;
+}): Compose {
+  const from = fromHeader(options.from);
+  const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
+
+  return (request, understood, fields) => {
+    const { ticket, sequence } = request;
+    const { to, language } = options.addressee(request);
+    if (!isWritable(to)) return undefined;
+    const render = options.languages.get(language);
+    const day = days.get(language);
+    if (!render || !day) throw new ConfigError(`there are no templates for the language ${language}`);
+    const receivedAt = new Date(request.receivedAt).toISOString();
+    const facts = [...factsOf(request, receivedAt), ...factsRead(understood)];
+    const rendered = render({
+      block: facts.map((fact) => fact.join(': ')).join('\n'),
+      ticket,
+      sequence,
+      receivedAt,
+      receivedOn: `${day.format(request.receivedAt)}, ${receivedAt.slice(11, 23)} UTC`,
+      size: request.size,
+      sha256: request.sha256,
+      ...shownOf(understood),
+      phase: request.client.phase,
+      early: request.client.early ?? false,
+      late: request.client.late ?? false,
+      rehearsal: request.client.rehearsal ?? false,
+    });
+    const boundary = `=_${ticket.replace('*', '+')}`;
+    const headers = [
+      ['Date', headerDate(request.receivedAt)],
+      ['From', from],
+      ['To', `<${to}>`],
+      ['Subject', headerText(cleanLine(subjectOf(request, rendered.subject), 250))],
+      // The time keeps apart two logs that begin with the same tickets: a rehearsal and the day.
+      ['Message-ID', `<${ticket}.${request.receivedAt}@${options.name}>`],
+      ...threadOf(fields),
+      ['Auto-Submitted', 'auto-replied'],
+      ['X-Auto-Response-Suppress', 'All'],
+      ['Content-Language', language],
+      ...facts.map(([name, value]) => [name, headerText(value)]),
+      ['MIME-Version', '1.0'],
+      ['Content-Type', `multipart/alternative; boundary="${boundary}"`],
+    ];
+    const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    const text =
+      `${head}\r\n--${boundary}\r\n${textPart('plain', rendered.text, boundary)}` +
+      `--${boundary}\r\n${textPart('html', rendered.html, boundary)}--${boundary}--\r\n`;
+    return { sequence, ticket, to, bytes: Buffer.from(text), language, headers: head, rendered };
+  };
+}
+
+/** In code and not in the templates: no template can leave it out. */
+function subjectOf({ client }: StoredRequest, subject: string): string {
+  return client.rehearsal ? `[REHEARSAL] ${subject}` : subject;
+}
+
+/** Dates in a language; those of one that the system does not know are English, not those of the machine's own language. */
+function dayIn(language: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat([language, 'en'], { dateStyle: 'full', timeZone: 'UTC' });
+}
+
+/** In-Reply-To and References (RFC 5322 section 3.6.4), when the request has a Message-ID that can be repeated. */
+function threadOf(fields: Fields): [string, string][] {
+  const id = messageIdOf(fields);
+  if (id === undefined) return [];
+  return [
+    ['In-Reply-To', id],
+    ['References', [...referencesOf(fields), id].join('\r\n ')],
+  ];
+}
+
+/** Whether an envelope sender can stand in a To header and in RCPT: one @, nothing that ends a line or the brackets. */
+function isWritable(address: string): boolean {
+  return address.length <= 320 && /^[^\p{Cc}\p{Z}<>]+@[^\p{Cc}\p{Z}<>@]+$/u.test(address);
+}
+
+function fromHeader(from: string): string {
+  const [, name = '', bracketed] = /^\s*(?:(.*?)\s*<([^<>]*)>|.*)\s*$/su.exec(from) ?? [];
+  const address = (bracketed ?? from).trim();
+  if (!isWritable(address)) {
+    throw new ConfigError('ack.from wants a mail address, as in: Registry <registry@example.org>.');
+  }
+  const shown = cleanLine(name.replace(/^"(.*)"$/, '$1'), 100);
+  if (shown === '') return `<${address}>`;
+  const plain = /^[ -~]*$/.test(shown);
+  return `${plain ? `"${shown.replace(/["\\]/g, '')}"` : headerText(shown)} <${address}>`;
+}

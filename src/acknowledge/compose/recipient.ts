@@ -1,0 +1,32 @@
+// To whom an acknowledgement goes, and in which language. Takes a request and the registrar book in force, gives an address
+// and a language: the registrar's contact and language where the book has them, else the envelope sender and the house's.
+// Pure. Looked up anew for each try: when the book changes between two tries the second one may go elsewhere or speak
+// another language, and its Message-ID and ticket stay, so whoever gets both knows them for one.
+
+import type { Registrar } from '../../model/registrar.ts';
+import type { RegistrarBook } from '../../config/registrar-book.ts';
+import type { StoredRequest } from '../../model/request.ts';
+
+export interface Addressee {
+  /** An address as in an envelope; the null sender's is empty. */
+  readonly to: string;
+  readonly language: string;
+  /** Whether the book says where to write: then nobody is answered who could answer back. */
+  readonly contact: boolean;
+}
+
+export type AddresseeOf = (request: StoredRequest) => Addressee;
+
+/** The addressee of a request. @param language the house's */
+export function addresseeOf(
+  { client, envelope }: StoredRequest,
+  book: RegistrarBook | undefined,
+  language: string,
+): Addressee {
+  const known: Registrar | undefined = client.registrar && book?.byId(client.registrar.id);
+  return {
+    to: known?.contact ?? envelope.from,
+    language: known?.language ?? language,
+    contact: known?.contact !== undefined,
+  };
+}

@@ -1,0 +1,102 @@
+// Writes what became of acknowledgements into the journal, many at a time. Takes events, gives nothing back at once:
+// `written` hears of each sequence when it is on stable storage and the journal has applied it to the state. Fails by
+// calling `failed` once, and then never writes again. Owns the journal.
+
+import type { Journal } from '../../ports/journal.ts';
+import type { Clock, Timer } from '../../ports/runtime.ts';
+import type { AckEvent } from './ack-events.ts';
+import { RangeSet } from '../../model/range-set.ts';
+
+/** So many events are written at once … */
+const groupCount = 256;
+/** … or so long after the first of them, whichever comes first. A crash repeats at most what was gathered. */
+const groupMs = 100;
+
+/** What becomes of one request. Several `sent` go into one event. */
+export type Happening =
+  | { readonly type: 'sent'; readonly sequence: number }
+  | { readonly type: 'skipped'; readonly sequence: number }
+  | Extract<AckEvent, { type: 'failed' | 'retry' }>;
+
+export class Recorder {
+  readonly #journal: Journal<AckEvent>;
+  readonly #clock: Clock;
+  readonly #written: (sequences: readonly number[]) => void;
+  readonly #failed: (error: Error) => void;
+  #gathered: Happening[] = [];
+  #timer: Timer | undefined;
+  #writing: Promise<void> | undefined;
+  #broken = false;
+
+  constructor(parts: {
+    journal: Journal<AckEvent>;
+    clock: Clock;
+    written: (sequences: readonly number[]) => void;
+    failed: (error: Error) => void;
+  }) {
+    this.#journal = parts.journal;
+    this.#clock = parts.clock;
+    this.#written = parts.written;
+    this.#failed = parts.failed;
+  }
+
+  /** Takes note of what became of a request; it is written with the next group. */
+  record(happening: Happening): void {
+    this.#gathered.push(happening);
+    if (this.#gathered.length >= groupCount) this.#writeSoon();
+    else this.#timer ??= this.#clock.after(groupMs, () => this.#writeSoon());
+  }
+
+  /** Writes events now, outside the groups. @throws when the journal does */
+  async writeAlone(...events: readonly AckEvent[]): Promise<void> {
+    await this.#journal.append(events);
+  }
+
+  /** Writes nothing more: the journal is no longer ours, or what it says is in doubt. */
+  abandon(): void {
+    this.#broken = true;
+    this.#timer?.cancel();
+  }
+
+  /** Writes what is gathered and closes the journal. After a failure it only closes. */
+  async close(): Promise<void> {
+    this.#writeSoon();
+    await this.#writing;
+    await this.#journal.close();
+  }
+
+  #writeSoon(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#gathered.length > 0 && !this.#broken) {
+      const group = this.#gathered;
+      this.#gathered = [];
+      try {
+        await this.#journal.append(eventsOf(group));
+      } catch (error) {
+        this.abandon();
+        this.#failed(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+      this.#written(group.map((happening) => happening.sequence));
+    }
+  }
+}
+
+/** The fewest events that say the same. Their order between requests means nothing: each speaks of one. */
+function eventsOf(group: readonly Happening[]): AckEvent[] {
+  const events: AckEvent[] = [];
+  const done = { sent: new RangeSet(), skipped: new RangeSet() };
+  for (const happening of group) {
+    if (happening.type === 'failed' || happening.type === 'retry') events.push(happening);
+    else done[happening.type].add(happening.sequence);
+  }
+  for (const type of ['sent', 'skipped'] as const) {
+    if (done[type].size > 0) events.push({ type, ranges: done[type].ranges.map(([from, to]) => [from, to] as const) });
+  }
+  return events;
+}

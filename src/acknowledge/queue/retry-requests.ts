@@ -1,0 +1,130 @@
+// An operator's wish that acknowledgements are tried again, and its way to the stage: a small file in the folder `wishes` of
+// the spool. The journal has one holder, so whoever else wants something of it says so here. Takes wishes, gives each to
+// `grant`, which journals it, and only then removes its file: a wish outlives a stage that does not run, and one that a crash
+// cut off is granted twice: the same message may be tried once more. A file that is none is said in the log and removed. Owns the folder.
+
+import { join } from 'node:path';
+import { messageOf } from '../../model/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
+import type { Range } from '../../model/range-set.ts';
+import { type Disk, errorCode, type Runtime, type Timer } from '../../ports/runtime.ts';
+
+/** What an operator wants. */
+export interface Wish {
+  /** Milliseconds since 1970 UTC. */
+  readonly at: number;
+  readonly ranges: readonly Range[];
+  /** Also those that are acknowledged already. */
+  readonly resend: boolean;
+}
+
+/** The most requests in one wish: as many as there are failures kept. */
+export const wishMax = 10_000;
+/** A watch may miss a change: so often the folder is looked at anyway. */
+const lookMs = 5_000;
+
+const folderOf = (spool: string): string => join(spool, 'wishes');
+
+/** Leaves a wish for the stage. @returns its file, which is gone once the wish is in the journal */
+export async function leaveWish({ disk, ids }: Runtime, spool: string, wish: Wish): Promise<string> {
+  const folder = folderOf(spool);
+  await disk.makeFolder(folder);
+  // The name puts wishes in their order.
+  const path = join(folder, `${String(wish.at).padStart(15, '0')}-${ids.uuid()}`);
+  const file = await disk.open(`${path}.new`, 'create');
+  try {
+    await file.write(Buffer.from(`${JSON.stringify(wish)}\n`), 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await disk.rename(`${path}.new`, `${path}.wish`);
+  await disk.syncFolder(folder);
+  return `${path}.wish`;
+}
+
+/** @throws Error in words when it is no wish */
+function parseWish(text: string): Wish {
+  const wish = JSON.parse(text) as Partial<Wish>;
+  const { at, ranges, resend } = wish;
+  if (typeof at !== 'number' || typeof resend !== 'boolean' || !Array.isArray(ranges)) throw new Error('not a wish');
+  let count = 0;
+  for (const range of ranges as unknown[]) {
+    const [from, to]: unknown[] = Array.isArray(range) ? range : [];
+    if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || Number(from) < 1 || Number(to) < Number(from))
+      throw new Error('not ranges of requests');
+    count += Number(to) - Number(from) + 1;
+  }
+  if (count > wishMax) throw new Error(`more than ${wishMax} requests`);
+  return { at, ranges, resend };
+}
+
+/** Takes wishes from the folder as long as it is not stopped. */
+export class Wishes {
+  readonly #disk: Disk;
+  readonly #folder: string;
+  readonly #runtime: Pick<Runtime, 'clock'>;
+  readonly #grant: (wish: Wish) => Promise<void>;
+  readonly #log: Logger;
+  #watch: { close(): void } | undefined;
+  #timer: Timer | undefined;
+  #looking: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  /** @param parts `grant` resolves when the wish is in the journal */
+  constructor(parts: { runtime: Runtime; spool: string; grant: (wish: Wish) => Promise<void>; log: Logger }) {
+    this.#disk = parts.runtime.disk;
+    this.#runtime = parts.runtime;
+    this.#folder = folderOf(parts.spool);
+    this.#grant = parts.grant;
+    this.#log = parts.log;
+  }
+
+  /** Begins, with what was left while nobody looked. */
+  async start(): Promise<void> {
+    await this.#disk.makeFolder(this.#folder);
+    this.#watch = this.#disk.watch(this.#folder, () => this.#look());
+    this.#look();
+  }
+
+  /** Takes nothing more. Resolves when the one under way is granted or given up. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#watch?.close();
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  #look(): void {
+    this.#again = true;
+    this.#looking ??= this.#takeAll().finally(() => (this.#looking = undefined));
+  }
+
+  async #takeAll(): Promise<void> {
+    this.#timer?.cancel();
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      try {
+        const names = await this.#disk.list(this.#folder);
+        for (const name of names.toSorted()) if (name.endsWith('.wish')) await this.#take(join(this.#folder, name));
+      } catch (error) {
+        if (!this.#stopped) this.#log.warn({ reason: messageOf(error) }, 'wishes of operators cannot be looked at');
+      }
+    }
+    if (!this.#stopped) this.#timer = this.#runtime.clock.after(lookMs, () => this.#look());
+  }
+
+  async #take(path: string): Promise<void> {
+    if (this.#stopped) return;
+    let wish: Wish | undefined;
+    try {
+      wish = parseWish((await this.#disk.readFile(path)).toString('utf8'));
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return;
+      this.#log.error({ path, reason: messageOf(error) }, 'not a wish that can be granted: removed');
+    }
+    if (wish) await this.#grant(wish);
+    await this.#disk.remove(path);
+  }
+}

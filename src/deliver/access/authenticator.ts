@@ -1,0 +1,134 @@
+// The door: who may come in, and what he may do. Takes requests and their credentials (client certificate, HTTP Basic,
+// WS-Security UsernameToken, in this order), gives the client's name and roles; throws QueueError NOT_ALLOWED, late after
+// failures. With no client configured the door is open, to the loopback only. Never logs a secret.
+
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import type { Config } from '../../config/config.ts';
+import type { Logger } from '../../lib/logger.ts';
+import { AddressList } from '../../lib/address-list.ts';
+import type { Runtime } from '../../ports/runtime.ts';
+import { type Client, type Role, roles } from './client-accounts.ts';
+import { type OperationName, operationOf } from '../soap/contract.ts';
+import { QueueError } from '../soap/fault.ts';
+import { PasswordCheck } from '../../lib/password-check.ts';
+import { Throttle } from '../../lib/login-throttle.ts';
+import { type Peer, peerOf } from '../http/forwarded-for.ts';
+
+/** A name and a password, from wherever they came. */
+export interface Credentials {
+  readonly name: string;
+  readonly password: string;
+}
+
+/** Whoever is in: `name` is empty when the door is open. */
+export interface Visitor {
+  readonly name: string;
+  readonly roles: readonly Role[];
+}
+
+interface Parts {
+  readonly limits: Config['soap'];
+  readonly runtime: Pick<Runtime, 'clock' | 'ids'>;
+  readonly log: Logger;
+}
+
+const notAllowed = (message: string, status: number): QueueError => new QueueError('NOT_ALLOWED', message, {}, status);
+
+/** RFC 7617. @throws QueueError when the header is there and cannot be read */
+function basicOf(request: IncomingMessage): Credentials | undefined {
+  const header = request.headers.authorization;
+  if (header === undefined) return undefined;
+  const [, encoded = ''] = /^basic +([\w+/=-]{1,1024})$/i.exec(header.trim()) ?? [];
+  const [, name, password] = /^([^:]*):([^]*)$/.exec(Buffer.from(encoded, 'base64').toString('utf8')) ?? [];
+  if (name === undefined || password === undefined) throw notAllowed('Authorization must be Basic.', 401);
+  return { name, password };
+}
+
+export class Door {
+  readonly #log: Logger;
+  readonly #throttle: Throttle;
+  readonly #allowed: AddressList;
+  readonly #proxies: AddressList;
+  readonly #passwords: PasswordCheck;
+  #clients: readonly Client[] | undefined;
+
+  /** @param clients undefined: none are configured, and the door is open to the loopback */
+  constructor({ limits, runtime, log }: Parts, clients: readonly Client[] | undefined) {
+    this.#log = log;
+    this.#throttle = new Throttle(runtime.clock);
+    this.#allowed = new AddressList(limits.allow);
+    this.#proxies = new AddressList(limits.trusted_proxies);
+    this.#passwords = new PasswordCheck(runtime.ids);
+    this.#clients = clients;
+  }
+
+  /** Takes new clients for the old ones, at once. */
+  setClients(clients: readonly Client[]): void {
+    this.#clients = clients;
+    this.#passwords.forget();
+  }
+
+  peerOf(request: IncomingMessage): Peer {
+    return peerOf(request, this.#proxies);
+  }
+
+  /**
+   * Looks at where a request comes from, before anything of it is read.
+   * @throws QueueError NOT_ALLOWED with HTTP 403
+   */
+  checkPlace(request: IncomingMessage, peer: Peer): void {
+    if (!this.#allowed.empty && !this.#allowed.has(peer.address))
+      throw this.#refused(peer, 'its address is not on the list');
+    if (this.#clients) return;
+    if (!peer.loopback) throw this.#refused(peer, 'no clients are configured, so only this machine may talk to it');
+    // A browser, or a proxy that nobody told us of, speaks for somebody else than this machine.
+    const { headers } = request;
+    if (headers.origin ?? headers['x-forwarded-for'] ?? headers.forwarded) {
+      throw this.#refused(peer, 'no clients are configured, and the call was passed on for somebody else');
+    }
+  }
+
+  /**
+   * Who calls.
+   * @param token the WS-Security UsernameToken of the message, if it has one
+   * @throws QueueError NOT_ALLOWED with HTTP 401, after a pause when somebody guesses
+   */
+  async identify(request: IncomingMessage, peer: Peer, token: Credentials | undefined): Promise<Visitor> {
+    if (!this.#clients) return { name: '', roles };
+    const byCertificate = this.#byCertificate(request);
+    if (byCertificate) return byCertificate;
+    const credentials = basicOf(request) ?? token;
+    if (!credentials) throw notAllowed('Who are you? Use a client certificate, HTTP Basic or a UsernameToken.', 401);
+    if (!peer.secure) throw notAllowed('A password must not travel in the clear: use TLS.', 403);
+    const client = this.#clients.find(({ name }) => name === credentials.name);
+    if ((await this.#passwords.isRight(credentials.name, credentials.password, client?.passwordHash)) && client) {
+      this.#throttle.forget(peer.address);
+      return client;
+    }
+    this.#log.warn({ client: peer.address, name: credentials.name.slice(0, 64) }, 'failed login');
+    await this.#throttle.failed(peer.address);
+    throw notAllowed('The name or the password is wrong.', 401);
+  }
+
+  /** @throws QueueError NOT_ALLOWED when none of a visitor's roles may call an operation */
+  checkRole(visitor: Visitor, operation: OperationName): void {
+    const may = operationOf(operation).roles;
+    if (visitor.roles.some((role) => may.includes(role))) return;
+    throw notAllowed(`${visitor.name} may not call ${operation}; it takes the role ${may.join(' or ')}.`, 500);
+  }
+
+  #refused(peer: Peer, why: string): QueueError {
+    this.#log.warn({ client: peer.address }, `call refused: ${why}`);
+    return notAllowed(`You may not talk to this service: ${why}.`, 403);
+  }
+
+  #byCertificate({ socket }: IncomingMessage): Client | undefined {
+    if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
+    const { subject, fingerprint256 } = socket.getPeerCertificate();
+    const digest = fingerprint256.replaceAll(':', '').toLowerCase();
+    return this.#clients?.find(({ certificate }) =>
+      certificate?.by === 'cn' ? certificate.value === subject?.CN : certificate?.value === digest && digest !== '',
+    );
+  }
+}

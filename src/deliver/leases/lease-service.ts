@@ -1,0 +1,291 @@
+// The lease desk: who holds which requests, until when, and what becomes of them. Takes calls of the contract, one after
+// the other, gives their answers once what they change is durable; throws QueueError. Owns the leases' deadlines, on the
+// clock that never goes back. Never logs a token.
+
+import type { Config } from '../../config/config.ts';
+import type { Logger } from '../../lib/logger.ts';
+import type { StoredRequest } from '../../model/request.ts';
+import type { Understand } from '../../model/parsed-mail.ts';
+import type { RequestReader } from '../../ports/request-log.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import type { Input, Output } from '../soap/contract.ts';
+import { Deadlines } from './timers.ts';
+import { readRequests, type Show } from '../soap/delivered-request.ts';
+import { QueueError } from '../soap/fault.ts';
+import type { Lease } from './lease-state.ts';
+import { batchOf, tokenOf } from './lease-token.ts';
+import type { Ledger } from './lease-store.ts';
+import { readAll } from './queue-reader.ts';
+import { toRanges } from '../../model/range-set.ts';
+import type { Select } from './fetch-policy.ts';
+import type { Caller } from '../soap/dispatch.ts';
+import { untilMore } from './long-poll.ts';
+
+interface Parts {
+  readonly limits: Config['soap'];
+  /** Whether there may be more than one lease at a time. */
+  readonly several: boolean;
+  readonly select: Select;
+  readonly clock: Clock;
+  readonly reader: RequestReader;
+  readonly ledger: Ledger;
+  readonly understand: Understand;
+  readonly log: Logger;
+}
+
+/** A lease that a token opens, if it is still in force. */
+interface Opened {
+  readonly batchId: string;
+  readonly lease: Lease | undefined;
+}
+
+export class LeaseDesk {
+  readonly #parts: Parts;
+  readonly #leases: Deadlines<string>;
+  /** By the time on the wall clock before which what was given back is not delivered. */
+  readonly #delays: Deadlines<number>;
+  readonly #stopping = new AbortController();
+  #batches = 0;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { clock, ledger } = parts;
+    this.#leases = new Deadlines(clock, (batchId) => this.#expired(batchId));
+    this.#delays = new Deadlines(clock, () => ledger.ring());
+    // Leases and delays outlive us. The wall clock may have jumped meanwhile: never more time than was granted.
+    const now = clock.now();
+    for (const { batchId, until, ms } of ledger.state.leases) {
+      this.#leases.set(batchId, Math.min(Math.max(until - now, 0), ms));
+    }
+    for (const notBefore of new Set([...ledger.state.delays()].map(([, time]) => time))) {
+      this.#delays.set(notBefore, Math.min(Math.max(notBefore - now, 0), 86_400_000));
+    }
+  }
+
+  /** Ends every wait. */
+  stop(): void {
+    this.#stopping.abort();
+    this.#leases.stop();
+    this.#delays.stop();
+  }
+
+  /** Leases what comes next; with waitMs it waits until there is something. An empty batch has no lease. */
+  async fetch(input: Input<'Fetch'>, caller: Caller): Promise<Output<'Fetch'>> {
+    const { limits, clock, ledger } = this.#parts;
+    const deadline = clock.elapsed() + Math.min(input.waitMs ?? 0, limits.wait_seconds_max * 1_000);
+    for (;;) {
+      const { batch, durable } = await ledger.inTurn(() => this.#tryFetch(input, caller));
+      if (batch) return batch;
+      const left = deadline - clock.elapsed();
+      if (left <= 0 || caller.signal.aborted || this.#stopping.signal.aborted) return { request: [], ready: 0 };
+      await untilMore(this.#parts, durable, left, [caller.signal, this.#stopping.signal]);
+    }
+  }
+
+  async #tryFetch(
+    input: Input<'Fetch'>,
+    { owner, signal }: Caller,
+  ): Promise<{ durable: number; batch?: Output<'Fetch'> }> {
+    const { limits, several, select, reader, ledger, understand } = this.#parts;
+    const { state } = ledger;
+    if (state.paused !== undefined) throw new QueueError('PAUSED', `The delivery is paused: ${state.paused}`);
+    const live = state.leases.filter((lease) => this.#isLive(lease));
+    const durable = await reader.durable();
+    const mine = live.find(
+      (lease) => lease.owner === owner && lease.clientId === input.clientId && lease.attemptId === input.attemptId,
+    );
+    if (mine) return { durable, batch: await this.#giveAgain(mine, durable) };
+    if (live[0] && !several) throw this.#heldBy(live[0]);
+    const requests = await select(
+      {
+        line: state.line(durable),
+        held: new Set(live.flatMap(({ held }) => [...held])),
+        delayed: new Set([...state.delays()].flatMap(([each, until]) => (this.#delays.left(until) > 0 ? [each] : []))),
+      },
+      {
+        count: Math.min(input.max, limits.batch_count),
+        bytes: Math.min(input.maxBytes ?? limits.batch_bytes, limits.batch_bytes),
+      },
+    );
+    const show = await readRequests(requests, understand);
+    // Whoever has hung up gets no lease: nobody would know its token.
+    if (requests.length === 0 || signal.aborted) return { durable };
+    return { durable, batch: await this.#lease(input, owner, requests, show, durable) };
+  }
+
+  async #lease(
+    { clientId, attemptId, leaseMs }: Input<'Fetch'>,
+    owner: string,
+    requests: readonly StoredRequest[],
+    show: Show,
+    durable: number,
+  ): Promise<Output<'Fetch'>> {
+    const { ledger, clock, log } = this.#parts;
+    const { state, epoch } = ledger;
+    const ms = this.#allowed(leaseMs);
+    const batchId = `${epoch}-${++this.#batches}`;
+    const expired = state.leases.filter((lease) => !this.#isLive(lease));
+    const window = toRanges(requests.map(({ sequence }) => sequence));
+    await ledger.commit([
+      ...expired.map((lease) => ({ type: 'returned', batchId: lease.batchId }) as const),
+      { type: 'leased', batchId, owner, clientId, attemptId, until: clock.now() + ms, ms, window },
+    ]);
+    for (const lease of expired) this.#leases.drop(lease.batchId);
+    this.#leases.set(batchId, ms);
+    const places = { from: requests[0]?.sequence, to: requests.at(-1)?.sequence, ticket: requests[0]?.ticket };
+    log.info({ batchId, clientId, attemptId, ...places, count: requests.length, leaseMs: ms }, 'batch leased');
+    return this.#batch(batchId, show, durable);
+  }
+
+  async #giveAgain(lease: Lease, durable: number): Promise<Output<'Fetch'>> {
+    const { reader, log, understand } = this.#parts;
+    const { batchId, clientId, attemptId } = lease;
+    const held = lease.window.filter((sequence) => lease.held.has(sequence));
+    const show = await readRequests(await readAll(reader, held), understand);
+    log.info({ batchId, clientId, attemptId, from: held[0], to: held.at(-1) }, 'batch given again');
+    return this.#batch(batchId, show, durable);
+  }
+
+  #batch(batchId: string, show: Show, durable: number): Output<'Fetch'> {
+    const { ledger, clock } = this.#parts;
+    const { state, secret } = ledger;
+    const request = show((sequence) => state.deliveries(sequence));
+    return {
+      batchId,
+      leaseToken: tokenOf(secret, batchId),
+      leaseExpires: this.#expiryOf(batchId),
+      request,
+      ready: state.counts(durable, clock.now()).ready,
+      ...(request[0] && { oldestReceivedAt: request[0].receivedAt }),
+    };
+  }
+
+  /** Settles what a lease holds up to a sequence; what is settled already may be confirmed again. */
+  confirm({ leaseToken, throughSequence, outcome }: Input<'Confirm'>, caller: Caller): Promise<Output<'Confirm'>> {
+    const { ledger, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { state } = ledger;
+      const { batchId, lease } = this.#open(leaseToken, caller);
+      const place = lease?.window.indexOf(throughSequence) ?? -1;
+      const sequences = lease?.window.slice(0, place + 1).filter((sequence) => lease.held.has(sequence)) ?? [];
+      if (sequences.length > 0) {
+        await ledger.commit([{ type: 'confirmed', batchId, sequences: toRanges(sequences) }]);
+        const places = { from: sequences[0], to: throughSequence, count: sequences.length };
+        log.info({ batchId, clientId: lease?.clientId, ...places, outcome }, 'batch confirmed');
+        this.#tidy(batchId);
+      } else if (place < 0 && !state.isSettled(throughSequence)) {
+        if (!lease) throw this.#lost();
+        const { confirmedThrough } = state;
+        throw new QueueError('OUT_OF_ORDER', `${throughSequence} is not in this lease.`, { confirmedThrough });
+      }
+      return {
+        confirmedThrough: state.confirmedThrough,
+        remaining: (lease && state.leaseOf(batchId))?.held.size ?? 0,
+        alreadyConfirmed: sequences.length === 0,
+      };
+    });
+  }
+
+  /** Sets a lease's end anew, counted from now. */
+  extend({ leaseToken, leaseMs }: Input<'Extend'>, caller: Caller): Promise<Output<'Extend'>> {
+    const { ledger, clock, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { batchId } = this.#openLive(leaseToken, caller);
+      const ms = this.#allowed(leaseMs);
+      await ledger.commit([{ type: 'extended', batchId, until: clock.now() + ms, ms }]);
+      this.#leases.set(batchId, ms);
+      log.info({ batchId, leaseMs: ms }, 'lease extended');
+      return { leaseExpires: this.#expiryOf(batchId) };
+    });
+  }
+
+  /** Gives the end of a window back to its place in the line. */
+  release({ leaseToken, fromSequence, delayMs }: Input<'Release'>, caller: Caller): Promise<Output<'Release'>> {
+    const { ledger, clock, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { batchId, lease } = this.#openLive(leaseToken, caller);
+      const place = lease.window.indexOf(fromSequence);
+      const back = place < 0 ? [] : lease.window.slice(place).filter((sequence) => lease.held.has(sequence));
+      if (back.length === 0) return { releasedCount: 0 };
+      const notBefore = delayMs ? clock.now() + delayMs : 0;
+      await ledger.commit([{ type: 'returned', batchId, from: fromSequence, notBefore }]);
+      if (delayMs) this.#delays.set(notBefore, delayMs);
+      log.info({ batchId, clientId: lease.clientId, from: back[0], to: back.at(-1), delayMs }, 'batch released');
+      this.#tidy(batchId);
+      return { releasedCount: back.length };
+    });
+  }
+
+  /** Sets one request aside. */
+  park({ leaseToken, sequence, reasonCode, reasonText }: Input<'Park'>, caller: Caller): Promise<Output<'Park'>> {
+    const { ledger, clock, log } = this.#parts;
+    return ledger.inTurn(async () => {
+      const { batchId, lease } = this.#open(leaseToken, caller);
+      const parkId = `${batchId}-${sequence}`;
+      if (ledger.state.parkedAs(sequence)?.parkId === parkId) return { parkId };
+      if (!lease) throw this.#lost();
+      if (!lease.held.has(sequence)) throw new QueueError('OUT_OF_ORDER', `${sequence} is not held by this lease.`);
+      const parked = { sequence, parkId, reasonCode, reasonText, parkedBy: lease.clientId, parkedAt: clock.now() };
+      await ledger.commit([{ type: 'parked', batchId, ...parked }]);
+      log.warn({ batchId, ...parked }, 'request parked');
+      this.#tidy(batchId);
+      return { parkId };
+    });
+  }
+
+  /** @throws QueueError LEASE_LOST when the token was not made by us, or not for this caller */
+  #open(token: string, { owner }: Caller): Opened {
+    const { state, secret } = this.#parts.ledger;
+    const batchId = batchOf(secret, token);
+    const lease = batchId === undefined ? undefined : state.leaseOf(batchId);
+    if (batchId === undefined || (lease && lease.owner !== owner)) throw this.#lost('This is no lease token of yours.');
+    return { batchId, lease: lease && this.#isLive(lease) ? lease : undefined };
+  }
+
+  #openLive(token: string, caller: Caller): { batchId: string; lease: Lease } {
+    const { batchId, lease } = this.#open(token, caller);
+    if (!lease) throw this.#lost();
+    return { batchId, lease };
+  }
+
+  #lost(message = 'This lease has ended; its requests are back in their place in the line.'): QueueError {
+    return new QueueError('LEASE_LOST', message, { confirmedThrough: this.#parts.ledger.state.confirmedThrough });
+  }
+
+  #heldBy({ batchId }: Lease): QueueError {
+    const leaseExpires = this.#expiryOf(batchId);
+    const until = new Date(leaseExpires).toISOString();
+    return new QueueError('LEASE_HELD', `A lease is held until ${until}.`, { leaseExpires });
+  }
+
+  #allowed(ms: number | undefined): number {
+    const { lease_seconds: usual, lease_seconds_max: most } = this.#parts.limits;
+    return Math.min(ms ?? usual * 1_000, most * 1_000);
+  }
+
+  #isLive({ batchId }: Lease): boolean {
+    return this.#leases.left(batchId) > 0;
+  }
+
+  /** As a wall clock shows it now, even if it has jumped since the lease was made. */
+  #expiryOf(batchId: string): number {
+    return Math.round(this.#parts.clock.now() + this.#leases.left(batchId));
+  }
+
+  /** After a change of a lease: it may have ended, and what it held back may be free. */
+  #tidy(batchId: string): void {
+    const { ledger } = this.#parts;
+    if (!ledger.state.leaseOf(batchId)) this.#leases.drop(batchId);
+    ledger.ring();
+  }
+
+  #expired(batchId: string): void {
+    const { ledger, log } = this.#parts;
+    const lease = ledger.state.leaseOf(batchId);
+    if (!lease || this.#isLive(lease)) return;
+    const held = lease.window.filter((sequence) => lease.held.has(sequence));
+    const places = { from: held[0], to: held.at(-1), count: held.length };
+    log.warn({ batchId, clientId: lease.clientId, ...places }, 'lease expired');
+    ledger.ring();
+  }
+}

@@ -1,0 +1,32 @@
+// The long poll: waits until there may be something to lease. Costs nothing while it waits. Throws what the reader throws.
+// Owns its timer and its listeners, and leaves none behind.
+
+import type { RequestReader } from '../../ports/request-log.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import type { Ledger } from './lease-store.ts';
+
+/**
+ * Resolves when a request behind `durable` is durable, when the ledger rings, when the time is over, or when one of the
+ * signals aborts.
+ * @param ms the longest to wait
+ */
+export async function untilMore(
+  { clock, ledger, reader }: { clock: Clock; ledger: Ledger; reader: RequestReader },
+  durable: number,
+  ms: number,
+  signals: readonly AbortSignal[],
+): Promise<void> {
+  const wait = new AbortController();
+  const end = (): void => wait.abort();
+  const timer = clock.after(ms, end);
+  const deaf = ledger.onRing(end);
+  for (const each of signals) each.addEventListener('abort', end);
+  try {
+    if (signals.some(({ aborted }) => aborted)) return;
+    await reader.read(durable, { count: 1, bytes: 1 }, wait.signal);
+  } finally {
+    timer.cancel();
+    deaf();
+    for (const each of signals) each.removeEventListener('abort', end);
+  }
+}

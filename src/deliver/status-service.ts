@@ -1,0 +1,81 @@
+// The operations that only tell: Hello and Status. Takes the ledger and the log's reader, gives counts, limits and rates;
+// throws what the reader throws. Owns a minute of samples and the timer that takes them.
+
+import type { Config } from '../config/config.ts';
+import { messageOf } from '../model/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { RequestReader } from '../ports/request-log.ts';
+import type { Clock, Timer } from '../ports/runtime.ts';
+import type { Output } from './soap/contract.ts';
+import type { Ledger } from './leases/lease-store.ts';
+import { Rates } from './rates.ts';
+
+interface Parts {
+  readonly limits: Config['soap'];
+  readonly clock: Clock;
+  readonly reader: RequestReader;
+  readonly ledger: Ledger;
+  readonly log: Logger;
+  readonly version: string;
+  readonly acksPending: () => Promise<number>;
+}
+
+const sampleMs = 5_000;
+
+export class FrontDesk {
+  readonly #parts: Parts;
+  readonly #rates = new Rates();
+  #timer: Timer | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#sampleNowAndThen();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  async hello(): Promise<Output<'Hello'>> {
+    const { limits, clock, reader, ledger, version } = this.#parts;
+    const logId = await reader.logId();
+    return {
+      serverVersion: version,
+      ...(logId === undefined ? {} : { logId }),
+      epoch: ledger.epoch,
+      serverTime: clock.now(),
+      limits: {
+        maxBatch: limits.batch_count,
+        maxBytes: limits.batch_bytes,
+        maxLeaseMs: limits.lease_seconds_max * 1_000,
+        maxWaitMs: limits.wait_seconds_max * 1_000,
+      },
+    };
+  }
+
+  async status(): Promise<Output<'Status'>> {
+    const { clock, reader, ledger, acksPending } = this.#parts;
+    ledger.check();
+    const durable = await this.#sample();
+    const [first] = ledger.state.line(durable);
+    const oldest = first ? (await reader.read(first[0] - 1, { count: 1, bytes: 1 }))[0] : undefined;
+    return {
+      ...ledger.state.counts(durable, clock.now()),
+      acksPending: await acksPending(),
+      ...(oldest ? { oldestAge: Math.max(clock.now() - oldest.receivedAt, 0) / 1_000 } : {}),
+      rates: this.#rates.perSecond(),
+    };
+  }
+
+  async #sample(): Promise<number> {
+    const { clock, reader, ledger } = this.#parts;
+    const durable = await reader.durable();
+    this.#rates.add(clock.elapsed(), durable, ledger.state.confirmedCount);
+    return durable;
+  }
+
+  #sampleNowAndThen(): void {
+    this.#sample().catch((error: unknown) => this.#parts.log.warn({ reason: messageOf(error) }, 'no sample for rates'));
+    this.#timer = this.#parts.clock.after(sampleMs, () => this.#sampleNowAndThen());
+  }
+}

@@ -1,0 +1,75 @@
+// Where the intake stands under load. Takes how full each thing is that can be full, gives a rung and the reason for it:
+//   normal  everything is taken;
+//   slow    half full: MAIL is answered after a pause, and who is silent must leave sooner;
+//   defer   nine tenths full: MAIL gets 451 before the message is spent;
+//   refuse  that for ten seconds, or no connection left: new connections get 421.
+// It climbs down by itself, a fifth below where it climbed up, so that it does not swing. Owns nothing but where it stands.
+
+import type { Clock } from '../../ports/runtime.ts';
+
+export type Rung = 'normal' | 'slow' | 'defer' | 'refuse';
+
+/** Something that can be full. */
+export interface Gauge {
+  readonly name: string;
+  readonly used: number;
+  readonly most: number;
+}
+
+/** The rung, and what brought us there. */
+export interface Standing {
+  readonly rung: Rung;
+  /** The rung that the work alone would have: where only connections are short, those who are in may go on. */
+  readonly work: Rung;
+  readonly why: string;
+}
+
+export const slowAt = 0.5;
+const deferAt = 0.9;
+/** Connections are meant to be many: only the last fifth of them is a reason to hurry the silent. */
+const crowdedAt = 0.8;
+const downAt = 0.8;
+/** 451 keeps the client on its connection, trying; after so long it does not help any more. */
+const refuseAfterMs = 10_000;
+
+function share({ used, most }: Gauge): number {
+  return used / most;
+}
+
+export class Ladder {
+  readonly #clock: Clock;
+  #rung: Rung = 'normal';
+  #deferringSince: number | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Standing on the lowest rung: nothing that is less than half full moves it. */
+  get atRest(): boolean {
+    return this.#rung === 'normal';
+  }
+
+  /**
+   * Looks at the gauges, and moves.
+   * @param work what a message takes: memory, a place in the line for the disk
+   */
+  stand(work: readonly Gauge[], connections: Gauge): Standing {
+    const fullest = work.reduce((most, each) => (share(each) > share(most) ? each : most));
+    const level = share(fullest);
+    const holds = (at: number, ...rungs: Rung[]): boolean => level >= (rungs.includes(this.#rung) ? at * downAt : at);
+    const deferring = holds(deferAt, 'defer', 'refuse');
+    if (!deferring) this.#deferringSince = undefined;
+    else this.#deferringSince ??= this.#clock.elapsed();
+    const long = this.#deferringSince !== undefined && this.#clock.elapsed() - this.#deferringSince >= refuseAfterMs;
+    const slow = holds(slowAt, 'slow', 'defer', 'refuse');
+    this.#rung = long ? 'refuse' : deferring ? 'defer' : slow ? 'slow' : 'normal';
+    if (this.#rung !== 'refuse' && connections.used >= connections.most) return this.#say('refuse', connections);
+    if (this.#rung === 'normal' && share(connections) >= crowdedAt) return this.#say('slow', connections);
+    return this.#rung === 'normal' ? { rung: 'normal', work: 'normal', why: '' } : this.#say(this.#rung, fullest);
+  }
+
+  #say(rung: Rung, { name, used, most }: Gauge): Standing {
+    return { rung, work: this.#rung, why: `${name}: ${used} of ${most}` };
+  }
+}

@@ -1,0 +1,73 @@
+// Whether it is time: what MAIL is told, and what a request's record says of the hour at which it came. Two moments count.
+// MAIL decides whether a message may come in: who says it a second too early is sent away, even if the message would have
+// ended in time. The final dot, which is the request's place in the order, decides what is written down. Owns nothing
+// but the memory of having opened: a clock that loses its source in the middle of a rush does not close the door again.
+
+import type { Config } from '../../config/config.ts';
+import type { Logger } from '../../lib/logger.ts';
+import { countdown, type Opening, readOpening, type Standing, standingAt } from '../../model/opening.ts';
+import type { Stamps } from '../../model/request.ts';
+import type { Clock } from '../../ports/runtime.ts';
+import { Refusal } from './admission.ts';
+import type { ClockWatch } from '../clock/clock-monitor.ts';
+
+/** What the hours work with. */
+export interface HoursParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly watch: Pick<ClockWatch, 'report' | 'trouble'>;
+  readonly log: Logger;
+}
+
+export class Hours {
+  readonly #parts: HoursParts;
+  readonly #opening: Opening;
+  readonly rehearsal: boolean;
+  /** The phase in which mail was let in last. */
+  #opened: string | undefined;
+
+  constructor(parts: HoursParts) {
+    this.#parts = parts;
+    this.#opening = readOpening(parts.config.opening);
+    this.rehearsal = parts.config.serve.rehearsal;
+  }
+
+  /** A message is announced: why it may not come now, if so. */
+  mail(): Refusal | undefined {
+    const { config, clock, watch } = this.#parts;
+    const now = clock.now();
+    const standing = standingAt(this.#opening, now);
+    const { state, next } = standing;
+    if (state === 'always') return undefined;
+    if (state === 'closed') return new Refusal(550, `5.7.1 Closed since ${this.#opening.closes?.words ?? ''}`);
+    if (state === 'before' && next && config.opening.before === 'defer') {
+      return new Refusal(450, `4.7.1 Not open before ${next.words} (in ${countdown(next.at - now)})`);
+    }
+    const { trouble } = watch;
+    if (trouble !== undefined && this.#opened === undefined) {
+      return new Refusal(450, `4.3.2 Not open: ${trouble}, try again later`);
+    }
+    if (state === 'open') this.#letIn(standing);
+    return undefined;
+  }
+
+  #letIn({ phase }: Standing): void {
+    const name = phase?.name ?? '';
+    if (name === this.#opened) return;
+    this.#opened = name;
+    this.#parts.log.info({ phase: name, since: phase?.words, clock: this.#parts.watch.report }, 'OPEN: mail is let in');
+  }
+
+  /** What the record says of a message whose final dot was read then. @param at milliseconds since 1970 UTC */
+  stamps(at: number): Stamps {
+    const { state, phase } = standingAt(this.#opening, at);
+    const { offsetMs } = this.#parts.watch.report;
+    return {
+      ...(phase && { phase: phase.name }),
+      ...(state === 'before' && { early: true }),
+      ...(state === 'closed' && { late: true }),
+      ...(this.rehearsal && { rehearsal: true }),
+      ...(offsetMs !== undefined && { clockOffsetMs: offsetMs }),
+    };
+  }
+}

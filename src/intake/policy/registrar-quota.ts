@@ -1,0 +1,95 @@
+// What one registrar has in the house: connections, message bytes, messages in progress. All strangers together are one party.
+// Takes what comes and goes, says what is too much. Owns the counts; the bounds are the book's, or the configuration's.
+
+import type { Registrar } from '../../model/registrar.ts';
+import { type Admission, Refusal } from './admission.ts';
+import { Claimant } from './fair-queue.ts';
+
+/** Bounds of a registrar for whom the book does not say. */
+export interface PartyLimits {
+  readonly connections: number;
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** Where message bytes are counted. */
+export type Memory = Pick<Admission, 'reserve' | 'release'>;
+
+/** What became of a party so far, and what it has here now. */
+export interface PartyState {
+  readonly connections: number;
+  readonly inProgress: number;
+  readonly waiting: number;
+  readonly kept: number;
+  readonly refused: number;
+}
+
+export class Party {
+  /** Empty: the strangers. */
+  readonly id: string;
+  readonly claimant = new Claimant(1, 1, 1);
+  #limits: PartyLimits = { connections: 0, messages: 0, bytes: 0 };
+  #connections = 0;
+  #bytes = 0;
+  kept = 0;
+  refused = 0;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  /** Takes new bounds, of the book in force. @param own places that nobody else sits on */
+  bind({ weight, ...limits }: Partial<Pick<Registrar, 'weight'>>, defaults: PartyLimits, own: number): void {
+    const { connections, messages, bytes } = { ...defaults, ...limits } as PartyLimits;
+    this.#limits = { connections, messages, bytes };
+    this.claimant.weight = weight ?? 1;
+    this.claimant.own = own;
+    this.claimant.most = messages;
+  }
+
+  /** One more connection. @returns the refusal, and then it is not counted */
+  arrive(): Refusal | undefined {
+    const { connections } = this.#limits;
+    if (this.#connections >= connections) {
+      return new Refusal(421, `4.7.0 Too many connections of ${this.#whose} (${connections}), try again later`);
+    }
+    this.#connections++;
+    return undefined;
+  }
+
+  get #whose(): string {
+    return this.id === '' ? 'senders we do not know (yet)' : `registrar ${this.id}`;
+  }
+
+  leave(): void {
+    this.#connections--;
+  }
+
+  /** Counts message bytes here as well as in the whole house. */
+  memory(house: Memory): Memory {
+    return {
+      reserve: (bytes) => {
+        if (this.#bytes + bytes > this.#limits.bytes)
+          return new Refusal(452, `4.3.1 Too many bytes of ${this.#whose} in progress, try again later`);
+        const refusal = house.reserve(bytes);
+        if (!refusal) this.#bytes += bytes;
+        return refusal;
+      },
+      release: (bytes) => {
+        this.#bytes -= bytes;
+        house.release(bytes);
+      },
+    };
+  }
+
+  /** Nothing of it is here. */
+  get gone(): boolean {
+    return this.#connections === 0 && this.claimant.inProgress === 0 && this.claimant.waiting.size === 0;
+  }
+
+  get state(): PartyState {
+    const { inProgress, waiting } = this.claimant;
+    const { kept, refused } = this;
+    return { connections: this.#connections, inProgress, waiting: waiting.size, kept, refused };
+  }
+}

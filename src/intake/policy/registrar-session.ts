@@ -1,0 +1,171 @@
+// One connection's side of the registrar book: what it has shown, whom that makes it, and its turn before DATA. Takes evidence
+// as it comes (network, certificate, login, envelope sender), the strongest first; gives the registrar and by what it is
+// known, or the refusal. Owns its place among its party's connections and its turn.
+
+import type { Evidence, Registrar } from '../../model/registrar.ts';
+import type { NewRequest } from '../../model/request.ts';
+import type { Timer } from '../../ports/runtime.ts';
+import { Refusal } from './admission.ts';
+import type { Memory, Party } from './registrar-quota.ts';
+import type { Turn } from './fair-queue.ts';
+import type { Registrars } from './registrars.ts';
+
+/** Who it is, and how that is known. */
+export interface Known {
+  readonly registrar: Registrar;
+  readonly by: Evidence;
+}
+
+/** The same as the record of a request has it: who is not known by the book is unverified. */
+export function standing(known: Known | undefined): Pick<NewRequest['client'], 'registrar' | 'unverified'> {
+  return known ? { registrar: { id: known.registrar.id, by: known.by } } : { unverified: true };
+}
+
+export class Seat {
+  readonly #desk: Registrars;
+  /** The address that the connection came from, or of whom a front has handed it to. */
+  #origin: string;
+  #party: Party;
+  #certificate: string | undefined;
+  #login: Registrar['login'];
+  #turn: Turn | undefined;
+  #patience: Timer | undefined;
+  #left = false;
+  #refusals = 0;
+  known: Known | undefined;
+  /** Whether the limits for each address hold for it: a registrar has limits of its own. */
+  limitedByAddress: boolean;
+
+  constructor(desk: Registrars, origin: string, known: Known | undefined, party: Party) {
+    this.#desk = desk;
+    this.#origin = origin;
+    this.known = known;
+    this.#party = party;
+    this.limitedByAddress = known === undefined;
+  }
+
+  /** TLS has begun: what was known before is forgotten (RFC 3207 section 4.2). @param certificate SHA-256, or none */
+  secured(certificate: string | undefined): Refusal | undefined {
+    this.#certificate = certificate;
+    this.#login = undefined;
+    return this.#settle(this.#origin, '');
+  }
+
+  /** A front has handed the connection to another client: what the front has shown is forgotten. */
+  handedOver(address: string): Refusal | undefined {
+    this.#certificate = undefined;
+    this.#login = undefined;
+    this.#origin = address;
+    return this.#settle(address, '');
+  }
+
+  /** AUTH has come. @param address where it comes from */
+  async login(user: string, password: string, address: string): Promise<Refusal | undefined> {
+    const registrar = await this.#desk.logins.check(user, password, address);
+    if (registrar instanceof Refusal) return registrar;
+    this.#login = registrar.login;
+    return this.#settle(this.#origin, '');
+  }
+
+  /**
+   * MAIL has come: settles who it is for this message.
+   * @param address the client's, which a relay in front may have changed
+   * @param secure whether the connection has TLS, for what a stranger is told
+   * @returns 550 for a stranger, 421 for one connection too many
+   */
+  identify(address: string, sender: string, secure: boolean): Refusal | undefined {
+    const refusal = this.#settle(address, sender);
+    if (refusal || this.known || this.#desk.keepsStrangers) return refusal;
+    this.#refusals++;
+    return this.#desk.refuseStranger(address, sender, this.offersLogin(secure), this.#refusals);
+  }
+
+  /** Whether AUTH may be used on this connection as it is now. */
+  offersLogin(secure: boolean): boolean {
+    return this.#desk.offersLogin(secure, this.#origin);
+  }
+
+  #settle(address: string, sender: string): Refusal | undefined {
+    const known = this.#look(address, sender);
+    this.known = known;
+    if (this.#left) return undefined;
+    if (known && this.limitedByAddress) {
+      this.limitedByAddress = false;
+      this.#desk.recognise(this.#origin);
+    }
+    const party = this.#desk.partyOf(known?.registrar);
+    if (party === this.#party) return undefined;
+    const refusal = party.arrive();
+    if (refusal) return refusal;
+    this.#party.leave();
+    this.#party = party;
+    return undefined;
+  }
+
+  /** The strongest evidence wins. It is looked up anew each time: the book may have changed. */
+  #look(address: string, sender: string): Known | undefined {
+    const { book } = this.#desk;
+    if (this.#certificate !== undefined) {
+      const registrar = book.byCertificate(this.#certificate);
+      if (registrar) return { registrar, by: 'certificate' };
+    }
+    if (this.#login) {
+      const registrar = book.byUser(this.#login.user);
+      // A password that was changed since does not count any more.
+      if (registrar?.login?.passwordHash === this.#login.passwordHash) return { registrar, by: 'auth' };
+    }
+    const near = book.byAddress(address);
+    if (near) return { registrar: near, by: 'network' };
+    const sending = book.bySender(sender);
+    return sending && { registrar: sending, by: 'envelope' };
+  }
+
+  /** Asks for a place for a message; `then` is called once, at once or later, unless the connection is closed before. */
+  ask(then: (refusal?: Refusal) => void): void {
+    const { clock, places, waitMs } = this.#desk;
+    let begun = false;
+    const turn = places.ask(this.#party.claimant, (given) => {
+      begun = true;
+      this.#turn = given;
+      this.#patience?.cancel();
+      then();
+    });
+    if (begun) return;
+    this.#turn = turn;
+    this.#patience = clock.after(waitMs, () => {
+      this.#giveUp();
+      then(new Refusal(451, '4.7.1 Too many messages at once, this one found no place in time: try again later'));
+    });
+  }
+
+  /** The message that had its turn is kept, refused or gone. Harmless when there is none. @param bytes its size */
+  done(bytes: number): void {
+    const turn = this.#turn;
+    this.#turn = undefined;
+    if (turn) this.#desk.places.release(turn, bytes);
+  }
+
+  #giveUp(): void {
+    if (this.#turn) this.#desk.places.giveUp(this.#turn);
+    this.#turn = undefined;
+  }
+
+  memory(house: Memory): Memory {
+    return this.#party.memory(house);
+  }
+
+  /** What became of its message, for the counts. */
+  count(what: 'kept' | 'refused'): void {
+    this.#party[what]++;
+  }
+
+  /** The connection is closed. A message that is on its way to the disk keeps its place until `done`. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#patience?.cancel();
+    if (this.#turn?.claimant.waiting.has(this.#turn)) this.#giveUp();
+    this.#party.leave();
+    this.#desk.left(this.#party);
+  }
+}

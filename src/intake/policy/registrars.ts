@@ -1,0 +1,142 @@
+// The registrar book at work in the intake: who comes, as whom, and how much each may have here at once. Takes connections,
+// gives each a seat or the refusal. Owns the parties, the places that they share and what is said about strangers. There
+// is one only where there is a book.
+
+import type { Config } from '../../config/config.ts';
+import type { Logger } from '../../lib/logger.ts';
+import type { Registrar } from '../../model/registrar.ts';
+import type { RegistrarBook } from '../../config/registrar-book.ts';
+import type { Runtime } from '../../ports/runtime.ts';
+import { Refusal } from './admission.ts';
+import { Logins } from '../smtp/auth.ts';
+import { Party, type PartyLimits, type PartyState } from './registrar-quota.ts';
+import { Places } from './fair-queue.ts';
+import { Seat } from './registrar-session.ts';
+import { StrangerLog } from './rejection-log.ts';
+
+/** What the intake says about its registrars, for `status`. */
+export interface RegistrarsState {
+  /** SHA-256 of the book in force, and how many are in it. */
+  readonly book: string;
+  readonly size: number;
+  readonly strangers: PartyState;
+  /** By id: those who are here, or have been since this process began. */
+  readonly byId: Readonly<Record<string, PartyState>>;
+}
+
+export interface RegistrarsParts {
+  readonly config: Pick<Config, 'smtp' | 'registrars'>;
+  readonly book: RegistrarBook;
+  readonly runtime: Pick<Runtime, 'clock' | 'ids'>;
+  readonly log: Logger;
+  /** Takes a connection from this address out of the limits for each address. */
+  readonly recognise: (address: string) => void;
+}
+
+const notKnown = '5.7.1 You are not in the registrar book here: ask the registry to enter your network or address';
+
+export class Registrars {
+  readonly #parts: RegistrarsParts;
+  readonly #parties = new Map<string, Party>();
+  readonly #strangers = new Party('');
+  /** Relays that we trust, until they say whose message they bring: no crowd of strangers keeps them out. */
+  readonly #fronts = new Party('');
+  readonly #refusal = new Refusal(550, notKnown);
+  readonly #refusalLogin = new Refusal(550, `${notKnown}, or log in with AUTH`);
+  readonly #refusalTls = new Refusal(550, `${notKnown}, or use STARTTLS with your certificate or AUTH`);
+  readonly #defaults: PartyLimits;
+  readonly strangerLog: StrangerLog;
+  readonly logins: Logins;
+  readonly places: Places;
+  readonly clock: Runtime['clock'];
+  readonly waitMs: number;
+  readonly keepsStrangers: boolean;
+  #book: RegistrarBook;
+
+  constructor(parts: RegistrarsParts) {
+    const { smtp, registrars } = parts.config;
+    this.#parts = parts;
+    this.#book = parts.book;
+    this.clock = parts.runtime.clock;
+    this.waitMs = registrars.wait_seconds * 1000;
+    this.keepsStrangers = registrars.strangers === 'keep';
+    const { connections, messages, bytes } = registrars;
+    this.#defaults = { connections, messages, bytes: Math.max(bytes, smtp.message_bytes) };
+    this.places = new Places(registrars.places);
+    this.logins = new Logins(parts.runtime, parts.log, () => this.#book);
+    this.strangerLog = new StrangerLog(parts.log);
+    this.take(parts.book);
+  }
+
+  get book(): RegistrarBook {
+    return this.#book;
+  }
+
+  /** Takes a book for the one before; who has gone from it is a stranger from the next MAIL on. */
+  take(book: RegistrarBook): void {
+    const { registrars, smtp } = this.#parts.config;
+    this.#book = book;
+    const weights = book.registrars.reduce((sum, { weight }) => sum + weight, this.keepsStrangers ? 1 : 0);
+    const own = (weight: number): number => Math.max(1, Math.floor((registrars.places * weight) / weights));
+    for (const registrar of book.registrars) {
+      const party = this.#parties.get(registrar.id) ?? new Party(registrar.id);
+      const bytes = registrar.bytes === undefined ? {} : { bytes: Math.max(registrar.bytes, smtp.message_bytes) };
+      party.bind({ ...registrar, ...bytes }, this.#defaults, own(registrar.weight));
+      this.#parties.set(registrar.id, party);
+    }
+    this.#strangers.bind({}, { ...this.#defaults, connections: registrars.stranger_connections }, own(1));
+    this.#fronts.bind({}, { ...this.#defaults, connections: Infinity }, own(1));
+    for (const [id, party] of this.#parties) if (!book.byId(id) && party.gone) this.#parties.delete(id);
+    this.places.serve();
+  }
+
+  /** A connection comes, from a front that is trusted or not. Without a refusal it is counted, until the seat's `leave`. */
+  arrive(address: string, isFront = false): Seat | Refusal {
+    const registrar = this.#book.byAddress(address);
+    const party = isFront ? this.#fronts : this.partyOf(registrar);
+    const known = registrar && { registrar, by: 'network' as const };
+    return party.arrive() ?? new Seat(this, address, known, party);
+  }
+
+  partyOf(registrar: Registrar | undefined): Party {
+    return (registrar && this.#parties.get(registrar.id)) ?? this.#strangers;
+  }
+
+  /** Who has gone from the book is forgotten with its last connection. */
+  left(party: Party): void {
+    if (party.id !== '' && party.gone && !this.#book.byId(party.id)) this.#parties.delete(party.id);
+  }
+
+  /** Passwords travel under TLS, or within this machine. */
+  offersLogin(secure: boolean, address: string): boolean {
+    if (!this.#book.hasLogins) return false;
+    return secure || this.#parts.config.smtp.auth_without_tls || /^(127\.|::1$)/.test(address);
+  }
+
+  /** A connection turns out to be a registrar's: the limits for its address hold for it no longer. */
+  recognise(address: string): void {
+    this.#parts.recognise(address);
+  }
+
+  /**
+   * What a stranger gets at MAIL.
+   * @param login whether it could use AUTH at once
+   * @param times how often it has been refused on its connection, this time included
+   */
+  refuseStranger(address: string, sender: string, login: boolean, times: number): Refusal {
+    this.#strangers.refused++;
+    this.strangerLog.refused(address, sender);
+    const { session_refusals: most, tls_certificate: tls } = this.#parts.config.smtp;
+    if (times > most) return new Refusal(421, `4.7.0 Refused ${most} times on one connection`);
+    if (login) return this.#refusalLogin;
+    return tls !== '' && (this.#book.hasLogins || this.#book.hasCertificates) ? this.#refusalTls : this.#refusal;
+  }
+
+  get state(): RegistrarsState {
+    const byId: Record<string, PartyState> = {};
+    for (const [id, { state }] of this.#parties)
+      if (state.connections > 0 || state.kept > 0 || state.refused > 0) byId[id] = state;
+    const { digest, registrars } = this.#book;
+    return { book: digest, size: registrars.length, strangers: this.#strangers.state, byId };
+  }
+}

@@ -1,0 +1,206 @@
+// One SMTP connection: smtp-server's, with our own codes, budgets and deadlines. Takes the server's events and a tick a second;
+// ends in a reply and a closed socket. A deadline counts ticks, not time: while this process stands still (a stop signal, a
+// busy machine) nobody's time runs out but ours.
+
+import type { Socket } from 'node:net';
+import type { Refusal } from '../policy/admission.ts';
+import { DataSink, passOn } from './data-sink.ts';
+import { type Caller, FrontedConnection, type Fronts } from '../proxy/proxied-connection.ts';
+import type { IncomingMessage } from './message.ts';
+import type { Seat } from '../policy/registrar-session.ts';
+import type { SMTPConnectionOptions, SMTPServer, SMTPServerDataStream, SMTPStream } from './library.ts';
+
+/** What a connection may use up. */
+export interface ConnectionLimits {
+  /** Commands without a kept message in between; a message's own recipients are not counted. */
+  readonly commands: number;
+  /** Commands that were answered with 5xx, without a kept message in between. */
+  readonly errors: number;
+  /** Recipients of one message. */
+  readonly recipients: number;
+  /** Seconds from the greeting to HELO, and between complete commands. */
+  readonly helloSeconds: number;
+  readonly idleSeconds: number;
+  /** Seconds for a whole message, and bytes that must come in each of them on average. */
+  readonly dataSeconds: number;
+  readonly dataBytesPerSecond: number;
+}
+
+/** Under load the silent have no longer than this, in seconds. */
+const hurriedSeconds = 10;
+/** A message is not called slow before so many seconds. */
+const dataGraceSeconds = 10;
+const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
+
+/** Whether a command begins with two letters, in either case: enough to tell MAIL and RCPT from all others. */
+function begins(command: Buffer, letters: string): boolean {
+  return ((command[0] ?? 0) | 0x20) === letters.charCodeAt(0) && ((command[1] ?? 0) | 0x20) === letters.charCodeAt(1);
+}
+
+export class Connection extends FrontedConnection {
+  readonly #limits: ConnectionLimits;
+  readonly #greet: (then: () => void) => void;
+  readonly #gone: () => void;
+  #commands = 0;
+  #errors = 0;
+  #failed = false;
+  #recipients = 0;
+  #silentTicks = 0;
+  #receiving: { readonly message: IncomingMessage; readonly hangUp: (text: string) => void; ticks: number } | undefined;
+  /** Messages that came to their end on this connection, kept or not. */
+  messages = 0;
+  /** Its side of the registrar book, where there is one; and who hears of a message that got no turn. */
+  seat: Seat | undefined;
+  deferred: (refusal: Refusal) => void = () => undefined;
+
+  /** @param greet runs `then` when the greeting may be sent @param gone called once, when the socket is closed */
+  constructor(
+    server: SMTPServer,
+    socket: Socket,
+    options: SMTPConnectionOptions | undefined,
+    caller: Caller,
+    fronts: Fronts,
+    limits: ConnectionLimits,
+    greet: (then: () => void) => void,
+    gone: () => void,
+  ) {
+    super(server, socket, options, caller, fronts);
+    this.#limits = limits;
+    this.#greet = greet;
+    this.#gone = gone;
+  }
+
+  /** The library's parser, with our sink in the place of a PassThrough: as its own startDataMode otherwise. */
+  override _createParser(): SMTPStream {
+    const parser = super._createParser();
+    parser.startDataMode = (mostBytes) => {
+      const sink = new DataSink() as unknown as SMTPServerDataStream;
+      parser._dataMode = true;
+      parser._maxBytes = Number(mostBytes) || Infinity;
+      parser.dataBytes = 0;
+      parser._atDataStart = true;
+      parser._dataStream = sink;
+      return sink;
+    };
+    const feed = parser._feedDataStream.bind(parser);
+    parser._feedDataStream = (chunk, done) => {
+      if (!passOn(parser, chunk)) return feed(chunk, done);
+      done();
+    };
+    return parser;
+  }
+
+  override init(): void {
+    this._setListeners(() => this.#greet(() => this.connectionReady()));
+  }
+
+  /** A text that brings its own enhanced code (RFC 3463) does not get the library's in front of it. */
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    if (code >= 500) this.#failed = true;
+    let text = data;
+    // The library calls every 421 a time-out (4.4.2); what it says of its own is a matter of conduct.
+    if (code === 421 && typeof data === 'string' && /^Error: |too soon$|^HTTP /.test(data)) text = `4.7.0 ${data}`;
+    const own = typeof text === 'string' && enhancedCode.test(text);
+    super.send(code, text, own ? false : context);
+  }
+
+  override _onCommand(command: Buffer, callback?: () => void): void {
+    this.#silentTicks = 0;
+    if (this.#failed) this.#errors++;
+    this.#failed = false;
+    if (begins(command, 'ma')) this.#recipients = 0;
+    if (!begins(command, 'rc') || ++this.#recipients > this.#limits.recipients) this.#commands++;
+    const { isFront } = this;
+    // A proxy that we do not know: whatever the client says next would be answered one reply late.
+    if (begins(command, 'pr') && /^PROXY /i.test(command.toString('latin1', 0, 6))) {
+      this.send(421, '4.7.0 PROXY is not taken from you (smtp.proxy_from)');
+    } else if (!isFront && this.#errors >= this.#limits.errors) this.send(421, '4.7.0 Too many errors');
+    else if (!isFront && this.#commands > this.#limits.commands)
+      this.send(421, '4.7.0 Too many commands without a message');
+    else super._onCommand(command, callback);
+  }
+
+  protected override handedOver(): void {
+    super.handedOver();
+    this.refill();
+    this.messages = 0;
+  }
+
+  /**
+   * After QUIT the client owes nothing: once the reply is with the kernel the socket is closed at once. Waiting for its side
+   * would cost as much again as the whole of a short session, and ends in a reset for those who do not wait for the reply.
+   */
+  override handler_QUIT(command: Buffer, callback: () => void): void {
+    super.handler_QUIT(command, callback);
+    if (!this.secure && this._socket.writableLength === 0) this._socket.destroy();
+  }
+
+  /** AUTH is there when the book has passwords and this connection may bring one: the library asks before each command. */
+  override _isDisabled(command: string): boolean {
+    if (command === 'AUTH') return !this.seat?.offersLogin(this.secure);
+    return super._isDisabled(command);
+  }
+
+  /** A message waits for its turn before its 354: what the order is made of, its final dot, comes after. */
+  override handler_DATA(command: Buffer, callback: () => void): void {
+    const { seat } = this;
+    if (!seat || this.session.envelope.rcptTo.length === 0) return super.handler_DATA(command, callback);
+    seat.ask((refusal) => {
+      if (refusal) {
+        this.deferred(refusal);
+        this.send(refusal.responseCode, refusal.message);
+        callback();
+      } else if (!this._parser || this._closing) {
+        seat.done(0);
+        callback();
+      } else super.handler_DATA(command, callback);
+    });
+  }
+
+  /** A message begins to arrive. @param hangUp ends it and the connection, with the reply's text */
+  receive(message: IncomingMessage, hangUp: (text: string) => void): void {
+    this.#receiving = { message, hangUp, ticks: 0 };
+  }
+
+  /** Nothing more arrives of the message. */
+  received(): void {
+    this.#receiving = undefined;
+    this.messages++;
+  }
+
+  /** Its budgets are full again: a message of it was kept, or it has other budgets. */
+  refill(): void {
+    this.#commands = 0;
+    this.#errors = 0;
+  }
+
+  /** A second has gone by. @param hurried whether there is load, and no patience with the silent */
+  tick(hurried: boolean): void {
+    const { helloSeconds, idleSeconds, dataSeconds, dataBytesPerSecond } = this.#limits;
+    const receiving = this.#receiving;
+    if (receiving) {
+      receiving.ticks++;
+      const { ticks, message } = receiving;
+      if (ticks >= dataSeconds) receiving.hangUp(`4.4.2 The message took longer than ${dataSeconds} seconds`);
+      else if (ticks >= dataGraceSeconds && message.size < dataBytesPerSecond * ticks)
+        receiving.hangUp(`4.4.2 The message came slower than ${dataBytesPerSecond} bytes a second`);
+      return;
+    }
+    // Before the greeting, and while it waits for us, a client owes nothing.
+    if (!this._ready || !this.idle) return;
+    const patience = this.hostNameAppearsAs === false ? helloSeconds : idleSeconds;
+    if (++this.#silentTicks < (hurried ? Math.min(patience, hurriedSeconds) : patience)) return;
+    this.send(421, '4.4.2 No complete command in time');
+  }
+
+  /** Nothing is being received, and no command or message waits for its answer. */
+  get idle(): boolean {
+    return !this._dataStream && !this._handlerPending;
+  }
+
+  override _onClose(): void {
+    const first = !this._closed;
+    super._onClose();
+    if (first) this.#gone();
+  }
+}

@@ -1,0 +1,163 @@
+// The real clock, randomness and disk. Apart from this file nothing in Seawall names node:fs, Date.now or node:crypto's random.
+
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFileSync, readlinkSync, watch } from 'node:fs';
+import { type FileHandle, mkdir, open, readFile, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import {
+  type Clock,
+  type Disk,
+  type DiskFile,
+  errorCode,
+  type Ids,
+  type OpenMode,
+  type ProcessIdentity,
+  type Processes,
+  type Runtime,
+} from '../ports/runtime.ts';
+
+const clock: Clock = {
+  now: () => Date.now(),
+  elapsed: () => performance.now(),
+  after(ms, then) {
+    // setTimeout takes 31 bits; a longer wait is simply cut, and its owner looks again.
+    const timer = setTimeout(then, Math.min(ms, 2 ** 31 - 1));
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+const ids: Ids = { uuid: () => randomUUID(), randomBytes: (count) => randomBytes(count) };
+
+class NodeFile implements DiskFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    return (await this.#handle.read(into, 0, into.length, position)).bytesRead;
+  }
+
+  async write(data: Uint8Array, position: number): Promise<void> {
+    let written = 0;
+    while (written < data.length) {
+      const { bytesWritten } = await this.#handle.write(data, written, data.length - written, position + written);
+      if (bytesWritten === 0) throw new Error('write returned 0');
+      written += bytesWritten;
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.datasync();
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  seal(): Promise<void> {
+    return this.#handle.chmod(0o444);
+  }
+
+  async isSealed(): Promise<boolean> {
+    return ((await this.#handle.stat()).mode & 0o222) === 0;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+const flags: Record<OpenMode, string> = { read: 'r', create: 'wx+', replace: 'w+' };
+
+const disk: Disk = {
+  open: async (path, mode) => new NodeFile(await open(path, flags[mode], 0o640)),
+  readFile: (path) => readFile(path),
+  readFileNow: (path) => readFileSync(path),
+  list: (folder) => readdir(folder),
+  async sizeOf(path) {
+    try {
+      return (await stat(path)).size;
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  },
+  rename,
+  async remove(path) {
+    try {
+      await unlink(path);
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === 'EISDIR' || code === 'EPERM') await rmdir(path);
+      else if (code !== 'ENOENT') throw error;
+    }
+  },
+  async makeFolder(path) {
+    await mkdir(path, { recursive: true, mode: 0o750 });
+  },
+  async syncFolder(path) {
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+  async free(path) {
+    const { bavail, bsize, files, ffree } = await statfs(path);
+    return { bytes: bavail * bsize, inodes: files === 0 ? Infinity : ffree };
+  },
+  watch(folder, changed) {
+    const watcher = watch(folder, { persistent: false }, (_event, name) => {
+      if (name !== null) changed(name);
+    });
+    // A watch that breaks is only a slower follower: it looks now and then anyway.
+    watcher.on('error', () => watcher.close());
+    return watcher;
+  },
+};
+
+/**
+ * Field 22 of /proc/PID/stat (proc(5)), counted behind the last parenthesis because a process may be called anything.
+ * A zombie holds nothing any more: undefined, as for a process that is not there.
+ */
+function startTicks(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function textOrEmpty(read: () => string): string {
+  try {
+    return read().trim();
+  } catch {
+    return '';
+  }
+}
+
+const processes: Processes = {
+  self: (): ProcessIdentity => ({
+    host: textOrEmpty(() => readFileSync('/etc/machine-id', 'latin1')) || hostname(),
+    boot: textOrEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1')),
+    pidNamespace: textOrEmpty(() => readlinkSync('/proc/self/ns/pid')),
+    pid: process.pid,
+    started: startTicks(process.pid) ?? '',
+  }),
+  state(identity) {
+    const self = processes.self();
+    if (identity.boot === '' || identity.pidNamespace === '') return 'unknown';
+    if (identity.boot !== self.boot) return identity.host === self.host ? 'dead' : 'unknown';
+    if (identity.pidNamespace !== self.pidNamespace) return 'unknown';
+    return startTicks(identity.pid) === identity.started ? 'alive' : 'dead';
+  },
+};
+
+/** The machine we are on. */
+export const nodeRuntime: Runtime = { clock, ids, disk, processes };

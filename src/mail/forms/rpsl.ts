@@ -1,0 +1,71 @@
+// A domain object as RIPE's database has it (RPSL, RFC 2622 section 2): `domain: curlew.example`. A line that begins with a
+// space, a tab or `+` goes on with the one before; objects stand apart by blank lines; `#` begins a comment. The attribute
+// `delete:` or the subject `NEW` says the operation. Objects of other classes are passed over, and `password:` is not read.
+
+import type { Field, Fields, Form } from './form.ts';
+import { brokenPair, Gathering } from './request-builder.ts';
+import type { Row } from './form-lines.ts';
+
+const others = ['descr', 'admin-c', 'tech-c', 'zone-c', 'nserver', 'mnt-by', 'notify', 'changed', 'source', 'delete'];
+const fields: Fields = new Map<string, Field>([
+  ['domain', { shown: 'domain', is: 'name', once: true }],
+  ...others.map((shown): [string, Field] => [shown, { shown }]),
+]);
+/** More of an attribute is never of use. */
+const valueMax = 1_000;
+
+/** One attribute, its continuation lines put behind it. */
+interface Attribute extends Row {
+  more: string;
+}
+
+/** The objects of a mail, each with its attributes. */
+function objectsOf(rows: readonly Row[]): Attribute[][] {
+  const objects: Attribute[][] = [];
+  let object: Attribute[] = [];
+  for (const row of rows) {
+    const first = object[0];
+    const last = object.at(-1);
+    if (row.text === '') object = [];
+    else if (/^[#%]/.test(row.text)) continue;
+    else if (first && last && (row.indent > first.indent || row.text.startsWith('+'))) {
+      if (last.more.length < valueMax) last.more += ` ${row.text.replace(/^\+/, '')}`;
+    } else if (object.push({ ...row, more: '' }) === 1) objects.push(object);
+  }
+  return objects;
+}
+
+function valueOf({ value, more }: Attribute): string {
+  const [before = ''] = `${value}${more}`.split('#', 1);
+  return before.trim();
+}
+
+/** A domain, or what is one but for its first line. */
+function isDomain(object: readonly Attribute[]): boolean {
+  const first = object[0];
+  return (
+    object.some(({ key }) => key === 'domain') ||
+    (first !== undefined && (fields.has(first.key ?? '') || brokenPair(first, fields) !== undefined))
+  );
+}
+
+export const rpsl: Form = {
+  id: 'rpsl',
+  nameField: 'domain',
+  detect: ({ keys }) => keys.has('domain') || (keys.has('source') && keys.has('changed') && keys.has('descr')),
+  parse({ rows }, subject) {
+    const gathering = new Gathering(new Map(), () => ['domain', 'source']);
+    for (const object of objectsOf(rows).filter(isDomain)) {
+      for (const attribute of object) {
+        const field = fields.get(attribute.key ?? '');
+        const meant = field ?? brokenPair(attribute, fields);
+        if (field) gathering.take(field, attribute.line, valueOf(attribute));
+        else if (meant) gathering.malformed(meant, attribute.line);
+        if (attribute.key === 'delete') gathering.means('delete');
+      }
+      if (/^\s*new\s*$/i.test(subject.slice(0, 100))) gathering.means('new');
+      gathering.close();
+    }
+    return gathering.end();
+  },
+};

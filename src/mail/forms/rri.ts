@@ -1,0 +1,54 @@
+// Key-value orders as DENIC's RRI has them: `Action: Create`, `Domain: mühlenbach.example`, `Ctid: ORD-4711`. Several orders
+// stand apart by `=-=`. Sections (`[Holder]`) are about contacts and are not read; nor are `Password:` and `AuthInfoHash:`.
+
+import { type Fields, type Form, namedAs } from './form.ts';
+import { brokenPair, Gathering } from './request-builder.ts';
+
+const fields: Fields = new Map([
+  ['action', { shown: 'Action', is: 'operation', once: true }],
+  ['domain', { shown: 'Domain', is: 'name', once: true }],
+  ['domain-ace', { shown: 'Domain-Ace', is: 'name', once: true }],
+  ['ctid', { shown: 'Ctid', is: 'reference', once: true }],
+  ['version', { shown: 'Version', once: true }],
+  ['handle', { shown: 'Handle' }],
+  ['holder', { shown: 'Holder' }],
+]);
+/** Orders that are about no name. */
+const nameless = ['login', 'logout', 'queue-read', 'queue-delete', 'regacc-info', 'context-info'];
+const operations = namedAs(
+  'create check info update delete restore verify chholder chprov transit',
+  'create-authinfo1 create-authinfo2 delete-authinfo1',
+  ...nameless,
+);
+const separator = /^=-(?:=-){0,40}=$/;
+const section = /^\[[^\]]{1,40}\]$/;
+
+export const rri: Form = {
+  id: 'rri',
+  nameField: 'Domain',
+  detect({ keys }) {
+    const hasName = keys.has('domain') || keys.has('domain-ace');
+    if (keys.has('action')) return hasName || keys.has('version') || keys.has('ctid');
+    return hasName && (keys.has('ctid') || keys.has('version') || keys.has('holder'));
+  },
+  parse({ rows }) {
+    const gathering = new Gathering(operations, ({ seen, operation }) =>
+      seen.has('Handle') || seen.has('Domain-Ace') || nameless.some((each) => each === operation)
+        ? ['Action']
+        : ['Action', 'Domain'],
+    );
+    let inSection = false;
+    for (const row of rows) {
+      const { key, text, line, value } = row;
+      if (separator.test(text)) gathering.close();
+      if (section.test(text)) inSection = true;
+      else if (separator.test(text) || key === 'action') inSection = false;
+      if (inSection) continue;
+      const field = key === undefined ? undefined : fields.get(key);
+      const meant = field ?? brokenPair(row, fields);
+      if (field) gathering.take(field, line, value);
+      else if (meant) gathering.malformed(meant, line);
+    }
+    return gathering.end();
+  },
+};

@@ -1,0 +1,116 @@
+// What operators look at, put together from the spool: the log, the journals, what the intake says. Takes the configuration,
+// gives views and a verification; works while the daemon runs and when it does not. Owns nothing; throws what reading
+// throws, and DamagedLogError for what is not as it was written.
+
+import type { AckEvent } from '../acknowledge/journal/ack-events.ts';
+import type { AckState } from '../acknowledge/journal/ack-state.ts';
+import type { Config } from '../config/config.ts';
+import { DamagedLogError } from '../model/errors.ts';
+import { type Logger, silent } from '../lib/logger.ts';
+import { readOpening } from '../model/opening.ts';
+import type { Understand } from '../model/parsed-mail.ts';
+import type { Holder, RegistryView, Views } from './views.ts';
+import type { JournalState } from '../ports/journal.ts';
+import { nodeRuntime } from '../lib/node-runtime.ts';
+import { runCommand } from '../lib/run-command.ts';
+import { holderOf } from '../spool/fencing/fencing.ts';
+import { replayJournal } from '../spool/journal-file.ts';
+import { isRehearsal } from '../spool/log-id.ts';
+import { openReader } from '../spool/mailbox/reader.ts';
+import { type Progress, verifyLog, type VerifyReport } from '../spool/mailbox/verify.ts';
+
+/** The stages, in the order in which they are stopped: nothing new first, then what is left is worked off. */
+export const stages = ['intake', 'acknowledge', 'deliver'] as const;
+export type StageName = (typeof stages)[number];
+
+const runtime = nodeRuntime;
+
+async function replay<State extends Pick<JournalState<never>, 'apply'>>(
+  spool: string,
+  name: string,
+  state: State,
+): Promise<State> {
+  await replayJournal(runtime.disk, spool, name, state);
+  return state;
+}
+
+/** How far the acknowledgements of a spool are. */
+export async function replayAcks(spool: string): Promise<AckState> {
+  const { AckState: State } = await import('../acknowledge/journal/ack-state.ts');
+  return replay(spool, 'acknowledge', new State());
+}
+
+/**
+ * Tells what kept requests ask for. A mail that acknowledging has found to be poison is not tried here, and what is found
+ * here is remembered in memory.
+ */
+export async function understander(config: Config, state: AckState, log: Logger): Promise<Understand> {
+  const { understandingReader } = await import('../mail/parse-mail.ts');
+  const { MimeReader } = await import('../mail/mime-parser.ts');
+  const { PoisonGuard } = await import('../mail/parser-guard.ts');
+  const { clock } = runtime;
+  const parser = new MimeReader({ clock, deadlineMs: config.ack.parse_seconds * 1000 });
+  const note = async (event: AckEvent): Promise<void> => state.apply(event);
+  const guard = new PoisonGuard({ parser, state, note, clock, log, suspects: 0 });
+  return understandingReader(config.ack.parse_bytes, (request) => guard.parseOf(request));
+}
+
+async function replayLeases(spool: string): Promise<RegistryView> {
+  const { LeaseState } = await import('../deliver/leases/lease-state.ts');
+  return replay(spool, 'deliver', new LeaseState());
+}
+
+/** What operators look at, read from the spool now: works while the daemon runs and when it does not. */
+export async function openViews(config: Config): Promise<Views> {
+  const spool = config.spool.dir;
+  const holders: Holder[] = [];
+  for (const stage of stages) {
+    const holder = await holderOf(runtime, spool, stage);
+    if (holder) {
+      const { pid, host, since, epoch, state } = holder;
+      holders.push({ stage, pid, host, since, epoch, state });
+    }
+  }
+  const { readIntakeState } = await import('../intake/intake-status.ts');
+  const { readSendingState } = await import('../acknowledge/transport/transport-status.ts');
+  const acks = await replayAcks(spool);
+  const intake = await readIntakeState(runtime, spool);
+  const reader = openReader(runtime, spool);
+  const logId = await reader.logId();
+  return {
+    spool,
+    rehearsal: logId === undefined ? config.serve.rehearsal : isRehearsal(logId),
+    opening: readOpening(config.opening),
+    clock: async () => intake?.clock ?? (await import('../intake/clock/clock-sync.ts')).askClock(runCommand),
+    intake,
+    sending: await readSendingState(runtime, spool),
+    reader,
+    understand: await understander(config, acks, silent),
+    acks,
+    registry: await replayLeases(spool),
+    holders,
+    free: await runtime.disk.free(spool).catch(() => undefined),
+    floor: { bytes: config.spool.floor_bytes, inodes: config.spool.floor_inodes },
+  };
+}
+
+/** Reads the whole spool and proves it: the log, and the journals against the log. */
+export async function verifySpool(config: Config, progress: Progress): Promise<VerifyReport> {
+  const spool = config.spool.dir;
+  const report = await verifyLog(runtime.disk, spool, progress);
+  const problems = [...report.problems];
+  const durable = await openReader(runtime, spool).durable();
+  const check = async (name: string, through: () => Promise<number>): Promise<void> => {
+    try {
+      const position = await through();
+      if (position > durable)
+        problems.push(`${name}.journal: is at request ${position}, but the log ends at ${durable}`);
+    } catch (error) {
+      if (!(error instanceof DamagedLogError)) throw error;
+      problems.push(error.message);
+    }
+  };
+  await check('acknowledge', async () => (await replayAcks(spool)).settledThrough);
+  await check('deliver', async () => (await replayLeases(spool)).confirmedThrough);
+  return { ...report, problems };
+}

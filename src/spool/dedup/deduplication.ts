@@ -1,0 +1,206 @@
+// Knows a request that is kept already when it comes again. Takes the fingerprints that the intake computed, gives the first
+// one's sequence. What it remembers is a help, never an authority: a hit counts only when the record itself is read and has
+// one of the fingerprints within the window. Whatever cannot be read or proved is no hit: the request then gets a place
+// of its own, which loses nothing. Owns the table in memory and the fingerprint files beside the mailboxes.
+
+import { join } from 'node:path';
+import { fingerprintsOf } from '../../model/fingerprints.ts';
+import type { NewRequest, StoredRequest } from '../../model/request.ts';
+import { type DiskFile, errorCode, type Runtime } from '../../ports/runtime.ts';
+import { keyOf, Marks, newestMark, readMarks, writeMarks } from './fingerprint-file.ts';
+import { FingerprintTable } from './fingerprint-table.ts';
+import { BrokenRecord, decode } from '../mailbox/record-codec.ts';
+import { indexedOffset, writeIndex } from '../mailbox/index-file.ts';
+import { lastRawRecord, mailboxName, rawRecords } from '../mailbox/mailbox-file.ts';
+
+/** A finished mailbox and how many requests it holds. */
+interface Finished {
+  readonly first: number;
+  readonly count: number;
+}
+
+export class Repeats {
+  readonly #runtime: Runtime;
+  readonly #folder: string;
+  readonly #windowMs: number;
+  readonly #table = new FingerprintTable();
+  readonly #firsts: number[] = [];
+  #marks: Marks;
+  #rebuilding: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  private constructor(runtime: Runtime, folder: string, windowMs: number, first: number) {
+    this.#runtime = runtime;
+    this.#folder = folder;
+    this.#windowMs = windowMs;
+    this.#marks = new Marks(first);
+  }
+
+  /**
+   * Loads what the files beside the mailboxes say. Mailboxes without a good file are read in the background, after the log
+   * is open: until then a copy of one of theirs gets a place of its own.
+   * @param firsts first sequences of all finished mailboxes, ascending @param next first sequence of the one just begun
+   * @param windowMs how long a kept request's copies are known, milliseconds
+   */
+  static async open(
+    runtime: Runtime,
+    folder: string,
+    firsts: readonly number[],
+    next: number,
+    windowMs: number,
+  ): Promise<Repeats> {
+    const repeats = new Repeats(runtime, folder, windowMs, next);
+    repeats.#firsts.push(...firsts);
+    const missing: Finished[] = [];
+    const recent: Finished[] = [];
+    for (const [i, first] of [...firsts.entries()].toReversed()) {
+      const finished = { first, count: (firsts[i + 1] ?? next) - first };
+      const newest = await newestMark(runtime.disk, folder, first);
+      if (newest !== undefined && repeats.#until(newest) <= runtime.clock.elapsed()) break;
+      recent.unshift(finished);
+    }
+    for (const finished of recent) {
+      const marks = await readMarks(runtime.disk, folder, finished.first, finished.count);
+      if (!marks)
+        missing.unshift(finished); // the newest first: the likeliest to come again
+      else {
+        const until = repeats.#until(marks.newest);
+        marks.each((sequence, high, low) =>
+          repeats.#table.add(sequence, [{ high, low }], until, runtime.clock.elapsed()),
+        );
+      }
+    }
+    repeats.#rebuilding = repeats.#rebuild(missing);
+    return repeats;
+  }
+
+  /** When a request of that age may be forgotten, on the clock that never jumps: a wall clock put forward forgets nothing. */
+  #until(receivedAt: number): number {
+    const { clock } = this.#runtime;
+    return clock.elapsed() - Math.max(0, clock.now() - receivedAt) + this.#windowMs;
+  }
+
+  /** A request with that first sequence begins a new mailbox: the one before is finished, and its file is written. */
+  async rotated(first: number): Promise<void> {
+    const finished = this.#marks;
+    this.#marks = new Marks(first);
+    if (finished.count === 0) return;
+    this.#firsts.push(finished.first);
+    await writeMarks(this.#runtime.disk, this.#folder, finished);
+  }
+
+  /** Remembers a request that is kept now. Every request of a mailbox, in order. */
+  add(sequence: number, request: NewRequest): void {
+    const fingerprints = request.fingerprints ?? [];
+    this.#marks.push(request.receivedAt, fingerprints);
+    const now = this.#runtime.clock.elapsed();
+    this.#table.add(sequence, fingerprints.map(keyOf), now + this.#windowMs, now);
+  }
+
+  /** Sequences that may be this request's first, ascending; most often none. */
+  candidates(request: NewRequest): readonly number[] {
+    const found = (request.fingerprints ?? []).flatMap((each) => this.#table.find(keyOf(each)));
+    return found.length < 2 ? found : [...new Set(found)].toSorted((a, b) => a - b);
+  }
+
+  /**
+   * The first of the candidates that is the same request, kept within the window; undefined when none is.
+   * @param offsetNow where a record of the mailbox that is being written starts; undefined for others
+   */
+  async prove(
+    request: NewRequest,
+    candidates: readonly number[],
+    offsetNow: (sequence: number) => number | undefined,
+  ): Promise<number | undefined> {
+    for (const sequence of candidates) {
+      const kept = await this.#read(sequence, offsetNow(sequence));
+      if (!kept || request.receivedAt - kept.receivedAt > this.#windowMs) continue;
+      const known = fingerprintsOf(kept);
+      if (request.fingerprints?.some((each) => known.includes(each)) === true) return sequence;
+    }
+    return undefined;
+  }
+
+  async #read(sequence: number, offsetNow: number | undefined): Promise<StoredRequest | undefined> {
+    const { disk } = this.#runtime;
+    const first = offsetNow === undefined ? this.#firsts.findLast((each) => each <= sequence) : this.#marks.first;
+    if (first === undefined) return undefined;
+    try {
+      const offset = offsetNow ?? (await indexedOffset(disk, this.#folder, first, sequence));
+      const file = await disk.open(join(this.#folder, mailboxName(first)), 'read');
+      try {
+        const size = await file.size();
+        const found = offset === undefined ? undefined : await recordAt(file, offset, size, sequence);
+        if (found || offsetNow !== undefined) return found;
+        // The index is missing or wrong: made anew, once.
+        const offsets: number[] = [];
+        for await (const raw of rawRecords(file, 0, size)) offsets.push(raw.offset);
+        await writeIndex(disk, this.#folder, first, offsets);
+        return await recordAt(file, offsets[sequence - first] ?? size, size, sequence);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (error instanceof BrokenRecord || errorCode(error) !== undefined) return undefined;
+      throw error;
+    }
+  }
+
+  async #rebuild(missing: readonly Finished[]): Promise<void> {
+    const { disk, clock } = this.#runtime;
+    for (const { first, count } of missing) {
+      if (this.#closed) return;
+      try {
+        const file = await disk.open(join(this.#folder, mailboxName(first)), 'read');
+        const marks = new Marks(first);
+        try {
+          const last = await lastRawRecord(file);
+          if (!last || this.#until(decode(last).request.receivedAt) <= clock.elapsed()) return;
+          for await (const { bytes } of rawRecords(file, 0, await file.size(), 262_144)) {
+            if (this.#closed) return;
+            const { request } = decode(bytes);
+            marks.push(request.receivedAt, fingerprintsOf(request));
+          }
+        } finally {
+          await file.close();
+        }
+        this.#table.addOlder(first, count, this.#until(marks.newest), clock.elapsed(), (add) => marks.each(add));
+        await writeMarks(disk, this.#folder, marks);
+      } catch (error) {
+        // A mailbox that cannot be read is not this part's to judge.
+        if (!(error instanceof BrokenRecord) && errorCode(error) === undefined) throw error;
+      }
+    }
+  }
+
+  /** Resolves when every mailbox within the window is known. */
+  get complete(): Promise<void> {
+    return this.#rebuilding;
+  }
+
+  /** Ends the reading in the background; with `healthy` the newest mailbox, which is sealed, gets its file. */
+  async close(healthy: boolean): Promise<void> {
+    this.#closed = true;
+    await this.#rebuilding;
+    if (healthy && this.#marks.count > 0) await writeMarks(this.#runtime.disk, this.#folder, this.#marks);
+  }
+}
+
+/** The record at a byte, if it is that of `sequence`. */
+async function recordAt(
+  file: DiskFile,
+  offset: number,
+  size: number,
+  sequence: number,
+): Promise<StoredRequest | undefined> {
+  for await (const { bytes } of rawRecords(file, offset, size, 16_384)) {
+    try {
+      const { request } = decode(bytes);
+      return request.sequence === sequence ? request : undefined;
+    } catch (error) {
+      if (error instanceof BrokenRecord) return undefined;
+      throw error;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,69 @@
+// How far the log is durable, as the writer tells the followers, before it tells the registrar: one short line in the file
+// `durable`, overwritten in place. A torn or missing line means "not known yet".
+
+import { hash } from 'node:crypto';
+import { join } from 'node:path';
+import { type Disk, type DiskFile, errorCode } from '../../ports/runtime.ts';
+import type { Claim } from '../fencing/fencing.ts';
+
+/** The end of what is durable. */
+export interface Position {
+  readonly sequence: number;
+  /** First sequence of the mailbox that was written last, and how far it is durable, in bytes. */
+  readonly mailbox: number;
+  readonly offset: number;
+}
+
+const fileName = 'durable';
+const pattern = /^(sequence (\d+) mailbox (\d+) offset (\d+)) ([0-9a-f]{8}) *\n$/;
+
+function line({ sequence, mailbox, offset }: Position): Buffer {
+  const text = `sequence ${sequence} mailbox ${mailbox} offset ${offset}`;
+  return Buffer.from(`${`${text} ${hash('sha256', text).slice(0, 8)}`.padEnd(127)}\n`, 'latin1');
+}
+
+/** The published position, or undefined when there is none that can be read. */
+export function readDurable(disk: Disk, spool: string): Position | undefined {
+  let text: string;
+  try {
+    text = disk.readFileNow(join(spool, fileName)).toString('latin1');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const match = pattern.exec(text);
+  if (!match || hash('sha256', match[1] ?? '').slice(0, 8) !== match[5]) return undefined;
+  return { sequence: Number(match[2]), mailbox: Number(match[3]), offset: Number(match[4]) };
+}
+
+/** Whether a change in the spool folder, by name, is news of this kind. */
+export function isDurableFile(name: string): boolean {
+  return name === fileName;
+}
+
+/** The writer's hand on the file. */
+export class DurablePublisher {
+  readonly #file: DiskFile;
+
+  private constructor(file: DiskFile) {
+    this.#file = file;
+  }
+
+  /** Replaces the file by a new one that says `position`: a writer that was fenced keeps writing to the old, unseen. */
+  static async create(disk: Disk, held: Claim, spool: string, position: Position): Promise<DurablePublisher> {
+    const file = await held.replace(join(spool, fileName), (fresh) => fresh.write(line(position), 0));
+    await disk.syncFolder(spool);
+    return new DurablePublisher(file);
+  }
+
+  /** Says how far the log is durable. Not synced: what it says is true already, and recovery does not need it. */
+  publish(position: Position): Promise<void> {
+    return this.#file.write(line(position), 0);
+  }
+
+  /** @param healthy false after a failure: then nothing is synced any more */
+  async close(healthy: boolean): Promise<void> {
+    if (healthy) await this.#file.sync();
+    await this.#file.close();
+  }
+}

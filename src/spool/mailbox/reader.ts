@@ -1,0 +1,209 @@
+// The default request log's reading side: follows the mailboxes from any process, up to the published durable position and
+// never past it, although it could see more. Gives requests whose size and digest have been proved. Holds no file open.
+
+import { join } from 'node:path';
+import { DamagedLogError, messageOf } from '../../model/errors.ts';
+import type { StoredRequest } from '../../model/request.ts';
+import type { ReadLimit, RequestReader } from '../../ports/request-log.ts';
+import { errorCode, type Runtime } from '../../ports/runtime.ts';
+import { isDurableFile, type Position, readDurable } from './commit-position.ts';
+import { BrokenRecord, decode } from './record-codec.ts';
+import { indexedOffset, writeIndex } from './index-file.ts';
+import { listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
+import { readLogId } from '../log-id.ts';
+import { mailboxFolder } from './writer.ts';
+
+/** Where a record starts. */
+interface Place {
+  readonly mailbox: number;
+  readonly offset: number;
+}
+
+/** How many places where reading stopped are remembered: those who follow go on there without a seek. */
+const placesKept = 16;
+/** A watch may miss a change; this often a waiting reader looks by itself. */
+const lookMs = 200;
+
+class MailboxReader implements RequestReader {
+  readonly #runtime: Runtime;
+  readonly #spool: string;
+  readonly #folder: string;
+  readonly #places = new Map<number, Place>();
+  readonly #waiting = new Set<() => void>();
+  #watch: { close(): void } | undefined;
+
+  constructor(runtime: Runtime, spool: string) {
+    this.#runtime = runtime;
+    this.#spool = spool;
+    this.#folder = mailboxFolder(spool);
+  }
+
+  #position(): Position {
+    return readDurable(this.#runtime.disk, this.#spool) ?? { sequence: 0, mailbox: 1, offset: 0 };
+  }
+
+  async durable(): Promise<number> {
+    return this.#position().sequence;
+  }
+
+  logId(): Promise<string | undefined> {
+    return readLogId(this.#runtime.disk, this.#spool);
+  }
+
+  async read(after: number, limit: ReadLimit, signal?: AbortSignal): Promise<StoredRequest[]> {
+    let position = this.#position();
+    while (position.sequence <= after) {
+      if (!signal || signal.aborted) return [];
+      await this.#change(signal);
+      position = this.#position();
+    }
+    try {
+      return await this.#collect(after + 1, position, limit);
+    } catch (error) {
+      // A new writer replaces the last mailbox while we look: look again. What is truly missing stays missing.
+      if (errorCode(error) !== 'ENOENT') throw error;
+      this.#places.clear();
+      return this.#collect(after + 1, this.#position(), limit);
+    }
+  }
+
+  async #collect(from: number, position: Position, limit: ReadLimit): Promise<StoredRequest[]> {
+    const { disk } = this.#runtime;
+    const requests: StoredRequest[] = [];
+    let bytes = 0;
+    let next = from;
+    let place = this.#places.get(from) ?? (await this.#seek(from, position));
+    while (next <= position.sequence && requests.length < limit.count) {
+      const name = mailboxName(place.mailbox);
+      const file = await disk.open(join(this.#folder, name), 'read');
+      try {
+        const end = place.mailbox === position.mailbox ? position.offset : await file.size();
+        const chunk = Math.min(1_048_576, Math.max(65_536, limit.bytes - bytes));
+        for await (const raw of rawRecords(file, place.offset, end, chunk)) {
+          const request = this.#decode(raw.bytes, next, name, raw.offset);
+          if (requests.length > 0 && bytes + request.size > limit.bytes) return requests;
+          requests.push(request);
+          bytes += request.size;
+          next++;
+          place = { mailbox: place.mailbox, offset: raw.offset + raw.bytes.length };
+          if (next > position.sequence || requests.length >= limit.count) break;
+        }
+      } finally {
+        await file.close();
+        this.#remember(next, place);
+      }
+      if (next <= position.sequence && requests.length < limit.count) {
+        // This mailbox is finished: the next one begins with the request that comes next.
+        const following = { mailbox: next, offset: 0 };
+        if (following.mailbox === place.mailbox) throw this.#gap(next);
+        place = following;
+      }
+    }
+    return requests;
+  }
+
+  #gap(sequence: number): DamagedLogError {
+    return new DamagedLogError(`Request ${sequence} is durable, but no mailbox holds it. Run seawall verify.`);
+  }
+
+  #decode(bytes: Buffer, expected: number, name: string, offset: number): StoredRequest {
+    const damaged = (why: string): DamagedLogError =>
+      new DamagedLogError(`${name}: the record of request ${expected}, at byte ${offset}, is damaged: ${why}.`);
+    try {
+      const { request } = decode(bytes);
+      if (request.sequence !== expected) throw damaged(`it is number ${request.sequence}`);
+      return request;
+    } catch (error) {
+      if (error instanceof BrokenRecord) throw damaged(error.message);
+      throw error;
+    }
+  }
+
+  #remember(next: number, place: Place): void {
+    this.#places.delete(next);
+    this.#places.set(next, place);
+    const oldest = this.#places.keys().next();
+    if (this.#places.size > placesKept && oldest.done !== true) this.#places.delete(oldest.value);
+  }
+
+  /** Finds a record without a remembered place: by the index, and by scanning the mailbox when the index will not do. */
+  async #seek(sequence: number, position: Position): Promise<Place> {
+    const { disk } = this.#runtime;
+    const mailbox = (await listMailboxes(disk, this.#folder)).findLast((first) => first <= sequence);
+    if (mailbox === undefined) throw this.#gap(sequence);
+    if (mailbox === sequence) return { mailbox, offset: 0 };
+    const name = mailboxName(mailbox);
+    const file = await disk.open(join(this.#folder, name), 'read');
+    try {
+      const live = mailbox === position.mailbox;
+      const end = live ? position.offset : await file.size();
+      const indexed = live ? undefined : await indexedOffset(disk, this.#folder, mailbox, sequence);
+      if (indexed !== undefined && indexed < end) {
+        for await (const { bytes } of rawRecords(file, indexed, end, 65_536)) {
+          if (sequenceIn(bytes) === sequence) return { mailbox, offset: indexed };
+          break;
+        }
+      }
+      const offsets: number[] = [];
+      for await (const { offset } of rawRecords(file, 0, end)) {
+        offsets.push(offset);
+        if (live && mailbox + offsets.length > sequence) break;
+      }
+      const offset = offsets[sequence - mailbox];
+      if (offset === undefined) throw this.#gap(sequence);
+      // Left for the next one; that a spool may not be written to is no trouble for somebody who reads.
+      if (!live) await writeIndex(disk, this.#folder, mailbox, offsets).catch(() => undefined);
+      return { mailbox, offset };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Resolves when the durable position may have changed, or the signal aborts. */
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', done);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = this.#runtime.clock.after(lookMs, done);
+      signal.addEventListener('abort', done);
+      this.#waiting.add(done);
+      this.#startWatch();
+    });
+  }
+
+  #startWatch(): void {
+    if (this.#watch) return;
+    try {
+      this.#watch = this.#runtime.disk.watch(this.#spool, (name) => {
+        if (isDurableFile(name)) for (const wake of this.#waiting) wake();
+      });
+    } catch (error) {
+      // No spool yet, or no watches left on this machine: looking now and then has to do.
+      if (errorCode(error) === undefined) throw new Error(messageOf(error), { cause: error });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#watch?.close();
+    this.#watch = undefined;
+    for (const wake of this.#waiting) wake();
+  }
+}
+
+/** The sequence that a record claims, or undefined when the bytes are not a record. */
+function sequenceIn(bytes: Buffer): number | undefined {
+  try {
+    return decode(bytes).request.sequence;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A reader of the log in `spool`, which need not exist yet. */
+export function openReader(runtime: Runtime, spool: string): RequestReader {
+  return new MailboxReader(runtime, spool);
+}

@@ -1,0 +1,210 @@
+// What a new writer does before it writes. Takes the folder of mailboxes, gives the end of the order. Reads only the last
+// mailbox, to its end, and the last record of the one before it.
+//
+// A torn tail (cut off, zero-filled) belongs to a write that never came back, so nothing in it was ever acknowledged: it is
+// cut away and kept beside. Anything else that is not intact is damage, and halts. Two facts tell the one from the other:
+// the published durable position, and the `Seawall-Batch` of later records: a write begins only after the one before it is
+// on stable storage, so a broken record before the last batch was once whole.
+//
+// The valid part is then copied into a new file that takes the old one's name. That puts it on stable storage even if
+// the kernel had dropped its pages after a failed sync, and it leaves a writer that was merely stopped with a file
+// that nobody sees any more.
+
+import { join } from 'node:path';
+import { DamagedLogError } from '../../model/errors.ts';
+import { fingerprintsOf } from '../../model/fingerprints.ts';
+import type { Disk, DiskFile } from '../../ports/runtime.ts';
+import type { Claim } from '../fencing/fencing.ts';
+import type { Position } from './commit-position.ts';
+import { Marks, newestMark, writeMarks } from '../dedup/fingerprint-file.ts';
+import { BrokenRecord, decode, firstChain, nextChain } from './record-codec.ts';
+import { writeIndex } from './index-file.ts';
+import { lastRawRecord, listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
+
+/** The end of the order. */
+export interface Recovered {
+  readonly lastSequence: number;
+  readonly lastChain: string;
+  /** Ids of the last batch with their sequences: its outcome may have been unknown to whoever sent it. */
+  readonly lastBatch: ReadonlyMap<string, number>;
+  /** Name and size of what was cut away, if anything was. */
+  readonly cut?: { readonly name: string; readonly bytes: number };
+}
+
+/** The mailboxes' end as found on reading: everything before `end` is intact. */
+interface Scan {
+  lastSequence: number;
+  lastChain: string;
+  lastBatch: Map<string, number>;
+  end: number;
+  offsets: number[];
+  broken?: { offset: number; why: string };
+}
+
+/** Reads the last mailbox from its start to the first record that is not intact. */
+async function scan(file: DiskFile, size: number, first: number, chainBefore: string, marks?: Marks): Promise<Scan> {
+  const found: Scan = { lastSequence: first - 1, lastChain: chainBefore, lastBatch: new Map(), end: 0, offsets: [] };
+  let batch = 0;
+  for await (const { offset, bytes } of rawRecords(file, 0, size)) {
+    try {
+      const record = decode(bytes);
+      if (record.request.sequence !== found.lastSequence + 1) {
+        throw new BrokenRecord(`it is number ${record.request.sequence} where ${found.lastSequence + 1} belongs`);
+      }
+      if (record.request.chain !== nextChain(found.lastChain, record.head)) {
+        throw new BrokenRecord('its chain hash does not follow from the record before it');
+      }
+      if (record.batch !== batch) found.lastBatch.clear();
+      batch = record.batch;
+      found.lastBatch.set(record.request.id, record.request.sequence);
+      marks?.push(record.request.receivedAt, fingerprintsOf(record.request));
+      found.lastSequence = record.request.sequence;
+      found.lastChain = record.request.chain;
+      found.offsets.push(offset);
+      found.end = offset + record.length;
+      if (record.length < bytes.length) return { ...found, broken: { offset: found.end, why: 'it has no beginning' } };
+    } catch (error) {
+      if (!(error instanceof BrokenRecord)) throw error;
+      return { ...found, broken: { offset, why: error.message } };
+    }
+  }
+  return found;
+}
+
+/** Sequence and chain hash at the end of the mailbox before `first`. */
+async function endOfPrevious(disk: Disk, folder: string, previous: number, first: number): Promise<string> {
+  const name = mailboxName(previous);
+  const file = await disk.open(join(folder, name), 'read');
+  try {
+    const bytes = await lastRawRecord(file);
+    const { request } = decode(bytes ?? Buffer.alloc(0));
+    if (request.sequence !== first - 1) {
+      throw new BrokenRecord(`it is number ${request.sequence}, but the next mailbox begins with ${first}`);
+    }
+    return request.chain;
+  } catch (error) {
+    if (error instanceof BrokenRecord)
+      throw new DamagedLogError(`${name}: the last record is damaged: ${error.message}.`);
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Halts unless what is broken can only be a write that never came back. */
+async function assertTorn(
+  file: DiskFile,
+  size: number,
+  sealed: boolean,
+  name: string,
+  found: Scan,
+  durable: Position | undefined,
+): Promise<void> {
+  const missing = found.lastSequence + 1;
+  const place = `${name}: the record of request ${missing}, at byte ${found.broken?.offset ?? found.end}`;
+  if (durable && durable.sequence > found.lastSequence) {
+    const what = found.broken ? `is damaged (${found.broken.why})` : 'is missing';
+    throw new DamagedLogError(
+      `${place}, ${what}, but everything up to ${durable.sequence} was once durable and may have been acknowledged.`,
+    );
+  }
+  if (sealed)
+    throw new DamagedLogError(`${place}, is damaged (${found.broken?.why ?? ''}), in a mailbox that was finished.`);
+  for await (const { bytes } of rawRecords(file, found.end, size)) {
+    try {
+      const { request, batch } = decode(bytes);
+      if (request.sequence > missing && batch > missing) {
+        throw new DamagedLogError(
+          `${place}, is damaged (${found.broken?.why ?? ''}), but request ${request.sequence} was written after it was durable.`,
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof BrokenRecord)) throw error;
+    }
+  }
+}
+
+/** Puts a sealed copy of [from, to) of a file in the place of `path`, once `prove` has looked at it. */
+async function copyDurably(
+  held: Claim,
+  source: DiskFile,
+  [from, to]: readonly [number, number],
+  path: string,
+  prove: (copy: DiskFile) => Promise<void> = async () => undefined,
+): Promise<void> {
+  const copy = await held.replace(path, async (target) => {
+    const chunk = Buffer.allocUnsafe(Math.min(4_194_304, Math.max(to - from, 1)));
+    for (let position = from; position < to;) {
+      const got = await source.read(chunk.subarray(0, Math.min(chunk.length, to - position)), position);
+      if (got === 0) throw new Error(`${path} became shorter while it was read`);
+      await target.write(chunk.subarray(0, got), position - from);
+      position += got;
+    }
+    await prove(target);
+    await target.seal();
+  });
+  await copy.close();
+}
+
+/**
+ * Recovers the log in `folder`. The caller holds the claim, and has claimed before.
+ * Afterwards every mailbox is sealed; one that begins with `lastSequence + 1` holds nothing, and is there to be replaced.
+ * @param durable the published position, if it is known
+ * @param marked whether the mailbox gets its fingerprints too, when it has none
+ * @throws DamagedLogError when an intact order cannot be had without a person's decision
+ */
+export async function recover(
+  disk: Disk,
+  folder: string,
+  logId: string,
+  durable: Position | undefined,
+  held: Claim,
+  marked = false,
+): Promise<Recovered> {
+  const firsts = await listMailboxes(disk, folder);
+  // Begun and never written to. It is not removed, for by now the name may belong to another writer's mailbox.
+  if (firsts.length > 0 && (await disk.sizeOf(join(folder, mailboxName(firsts.at(-1) ?? 0)))) === 0) firsts.pop();
+  const first = firsts.at(-1);
+  if (first === undefined) {
+    if (durable && durable.sequence > 0) {
+      throw new DamagedLogError(`${folder} holds no mailbox, but ${durable.sequence} requests were once durable.`);
+    }
+    return { lastSequence: 0, lastChain: firstChain(logId), lastBatch: new Map() };
+  }
+  if (firsts[0] !== 1)
+    throw new DamagedLogError(`${folder} does not hold ${mailboxName(1)}: earlier mailboxes are missing.`);
+  const previous = firsts.at(-2);
+  const chainBefore = previous === undefined ? firstChain(logId) : await endOfPrevious(disk, folder, previous, first);
+  const name = mailboxName(first);
+  const path = join(folder, name);
+  const file = await disk.open(path, 'read');
+  const marks = marked && (await newestMark(disk, folder, first)) === undefined ? new Marks(first) : undefined;
+  let cut: Recovered['cut'];
+  let found: Scan;
+  try {
+    const size = await file.size();
+    const sealed = await file.isSealed();
+    found = await scan(file, size, first, chainBefore, marks);
+    if (found.broken || (durable && durable.sequence > found.lastSequence)) {
+      await assertTorn(file, size, sealed, name, found, durable);
+      cut = { name: `${name}.torn-${held.epochName}`, bytes: size - found.end };
+      await copyDurably(held, file, [found.end, size], join(folder, cut.name));
+    }
+    // A sealed mailbox was synced before it was sealed, and whoever sealed it writes to it no more.
+    if (!sealed) {
+      const { end, lastChain: chain } = found;
+      await copyDurably(held, file, [0, end], path, async (copy) => {
+        // What a failed sync left in the cache may be gone by the second look.
+        const copied = await scan(copy, end, first, chainBefore);
+        if (copied.end !== end || copied.lastChain !== chain) throw new Error(`${name} changed while it was copied.`);
+      });
+    }
+  } finally {
+    await file.close();
+  }
+  if (found.end > 0) await writeIndex(disk, folder, first, found.offsets);
+  if (marks && marks.count > 0) await writeMarks(disk, folder, marks);
+  await disk.syncFolder(folder);
+  const { lastSequence, lastChain, lastBatch } = found;
+  return { lastSequence, lastChain, lastBatch, ...(cut && { cut }) };
+}

@@ -1,0 +1,260 @@
+// The default request log's writing side: mailboxes on a disk. Takes requests, gives their sequence numbers once they are on
+// stable storage. Owns the newest mailbox and the published durable position; nobody else writes either. After any error
+// it never writes again: the process ends, and the next writer recovers from the disk.
+
+import { join } from 'node:path';
+import { messageOf } from '../../model/errors.ts';
+import { fingerprintsOf } from '../../model/fingerprints.ts';
+import type { NewRequest } from '../../model/request.ts';
+import type { RequestWriter } from '../../ports/request-log.ts';
+import { deferred, type DiskFile, type Runtime } from '../../ports/runtime.ts';
+import { type Claim, claim } from '../fencing/fencing.ts';
+import { DurablePublisher, readDurable } from './commit-position.ts';
+import { encode } from './record-codec.ts';
+import { writeIndex } from './index-file.ts';
+import type { Locks } from '../fencing/lock-file.ts';
+import { logIdFor } from '../log-id.ts';
+import { listMailboxes, mailboxName } from './mailbox-file.ts';
+import { type Recovered, recover } from './recovery.ts';
+import { Repeats } from '../dedup/deduplication.ts';
+
+/** When a new mailbox is begun. */
+export interface Rotation {
+  readonly bytes: number;
+  readonly count: number;
+  readonly seconds: number;
+}
+
+/** The folder of mailboxes in a spool. */
+export function mailboxFolder(spool: string): string {
+  return join(spool, 'mailboxes');
+}
+
+/** The newest mailbox: the only one that is written to. */
+interface OpenMailbox {
+  readonly file: DiskFile;
+  readonly first: number;
+  readonly begun: number;
+  readonly offsets: number[];
+  size: number;
+}
+
+class MailboxWriter implements RequestWriter {
+  readonly #runtime: Runtime;
+  readonly #folder: string;
+  readonly #rotation: Rotation;
+  readonly #claim: Claim;
+  readonly #publisher: DurablePublisher;
+  readonly #recent: ReadonlyMap<string, number>;
+  readonly #repeats: Repeats | undefined;
+  /** None before the first request: so none is left behind empty, and none has to be removed. */
+  #mailbox: OpenMailbox | undefined;
+  #lastSequence: number;
+  #lastChain: string;
+  #stopped: Error | undefined;
+  #closing: Promise<void> | undefined;
+  readonly #lost = deferred<Error>();
+
+  constructor(
+    runtime: Runtime,
+    folder: string,
+    rotation: Rotation,
+    held: Claim,
+    publisher: DurablePublisher,
+    recovered: Recovered,
+    repeats: Repeats | undefined,
+  ) {
+    this.#runtime = runtime;
+    this.#folder = folder;
+    this.#rotation = rotation;
+    this.#claim = held;
+    this.#recent = recovered.lastBatch;
+    this.#repeats = repeats;
+    this.#lastSequence = recovered.lastSequence;
+    this.#lastChain = recovered.lastChain;
+    this.#publisher = publisher;
+    void held.lost.then((reason) => this.#stop(reason));
+  }
+
+  get lost(): Promise<Error> {
+    return this.#lost.promise;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  async append(requests: readonly NewRequest[]): Promise<number[]> {
+    if (this.#stopped) throw this.#stopped;
+    try {
+      const sequences: number[] = [];
+      let fresh: NewRequest[] = [];
+      const inThisCall = new Map<string, number>();
+      for (const given of requests) {
+        const request =
+          this.#repeats && !given.fingerprints ? { ...given, fingerprints: fingerprintsOf(given) } : given;
+        const known = this.#recent.get(request.id) ?? (await this.#firstOf(request, inThisCall));
+        if (known === undefined) fresh.push(request);
+        const sequence = known ?? this.#lastSequence + fresh.length;
+        sequences.push(sequence);
+        if (!this.#repeats) continue;
+        for (const each of request.fingerprints ?? []) inThisCall.set(each, inThisCall.get(each) ?? sequence);
+      }
+      // A number from before is an answer too: it wants the last look that a write would take.
+      if (fresh.length < requests.length) this.#claim.check();
+      while (fresh.length > 0) fresh = fresh.slice(await this.#write(fresh));
+      return sequences;
+    } catch (error) {
+      throw this.#stop(error);
+    }
+  }
+
+  /** The number of the same request when it is kept already, or comes before this one in the same call. */
+  async #firstOf(request: NewRequest, inThisCall: ReadonlyMap<string, number>): Promise<number | undefined> {
+    if (!this.#repeats || !request.fingerprints) return undefined;
+    for (const each of request.fingerprints) {
+      const sequence = inThisCall.get(each);
+      if (sequence !== undefined) return sequence;
+    }
+    const candidates = this.#repeats.candidates(request);
+    if (candidates.length === 0) return undefined;
+    const { first = 0, offsets = [] } = this.#mailbox ?? {};
+    return this.#repeats.prove(request, candidates, (sequence) => offsets[sequence - first]);
+  }
+
+  /** Writes as many as still belong into one mailbox; gives how many. */
+  async #write(requests: readonly NewRequest[]): Promise<number> {
+    const mailbox = await this.#mailboxWithRoom();
+    const batch = this.#lastSequence + 1;
+    const parts: Buffer[] = [];
+    const offsets: number[] = [];
+    let end = mailbox.size;
+    let chain = this.#lastChain;
+    for (const request of requests) {
+      if (
+        parts.length > 0 &&
+        (end >= this.#rotation.bytes || mailbox.offsets.length + offsets.length >= this.#rotation.count)
+      )
+        break;
+      const record = encode(request, batch + offsets.length, batch, chain);
+      chain = record.chain;
+      offsets.push(end);
+      for (const part of record.parts) {
+        parts.push(part);
+        end += part.length;
+      }
+    }
+    await mailbox.file.write(Buffer.concat(parts), mailbox.size);
+    await mailbox.file.sync();
+    // The last look before any answer: a writer that another one has replaced must not acknowledge.
+    this.#claim.check();
+    mailbox.size = end;
+    mailbox.offsets.push(...offsets);
+    this.#lastChain = chain;
+    this.#lastSequence += offsets.length;
+    await this.#publisher.publish({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size });
+    for (const [i] of offsets.entries()) {
+      const request = requests[i];
+      if (request) this.#repeats?.add(batch + i, request);
+    }
+    return offsets.length;
+  }
+
+  async #mailboxWithRoom(): Promise<OpenMailbox> {
+    if (this.#mailbox && !this.#isFull(this.#mailbox)) return this.#mailbox;
+    if (this.#mailbox) await seal(this.#runtime.disk, this.#folder, this.#mailbox);
+    this.#mailbox = await beginMailbox(this.#runtime, this.#claim, this.#folder, this.#lastSequence + 1);
+    await this.#repeats?.rotated(this.#mailbox.first);
+    return this.#mailbox;
+  }
+
+  #isFull({ size, begun, offsets }: OpenMailbox): boolean {
+    const age = this.#runtime.clock.elapsed() - begun;
+    return (
+      size >= this.#rotation.bytes || offsets.length >= this.#rotation.count || age >= this.#rotation.seconds * 1000
+    );
+  }
+
+  #stop(cause: unknown): Error {
+    if (!this.#stopped) {
+      const error = cause instanceof Error ? cause : new Error(messageOf(cause));
+      this.#stopped = error;
+      this.#lost.resolve(error);
+    }
+    return this.#stopped;
+  }
+
+  /** Seals the newest mailbox and gives the claim back. After an error it only lets go. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const failed = this.#stopped !== undefined;
+    this.#stopped ??= new Error('the log is closed');
+    await this.#repeats?.close(!failed);
+    if (failed) {
+      await this.#mailbox?.file.close();
+      await this.#publisher.close(false);
+      await this.#claim.release();
+      return;
+    }
+    if (this.#mailbox) await seal(this.#runtime.disk, this.#folder, this.#mailbox);
+    await this.#publisher.close(true);
+    await this.#claim.release();
+  }
+}
+
+/** Begins the mailbox whose first record will be `first`. What has that name is of a write that was never acknowledged. */
+async function beginMailbox(runtime: Runtime, held: Claim, folder: string, first: number): Promise<OpenMailbox> {
+  const file = await held.replace(join(folder, mailboxName(first)), async () => undefined);
+  await runtime.disk.syncFolder(folder);
+  return { file, first, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
+}
+
+/** Finishes a mailbox: all of it is synced already; it gets its index and becomes read-only. */
+async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox): Promise<void> {
+  await mailbox.file.seal();
+  await mailbox.file.sync();
+  await mailbox.file.close();
+  await writeIndex(disk, folder, mailbox.first, mailbox.offsets);
+}
+
+/**
+ * Claims the log in `spool` and recovers it.
+ * @param repeatMs how long a kept request is known when it comes again; 0: not at all
+ * @param rehearsal whether this is a rehearsal's log, and is to be begun as one
+ * @returns the writer, and what recovery found
+ * @throws InUseError, DamagedLogError, ConfigError for a log of the other kind, or what the disk says
+ */
+export async function openMailboxes(
+  runtime: Runtime,
+  locks: Locks,
+  spool: string,
+  rotation: Rotation,
+  repeatMs = 0,
+  rehearsal = false,
+): Promise<{ writer: RequestWriter; recovered: Recovered; epoch: string }> {
+  const { disk } = runtime;
+  const folder = mailboxFolder(spool);
+  const held = await claim(runtime, locks, spool, 'intake', [spool, folder]);
+  let repeats: Repeats | undefined;
+  try {
+    await disk.makeFolder(folder);
+    await disk.syncFolder(spool);
+    const logId = await logIdFor(runtime, held, spool, rehearsal);
+    const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held, repeatMs > 0);
+    const { lastSequence } = recovered;
+    const firsts = (await listMailboxes(disk, folder)).filter((first) => first <= lastSequence);
+    if (repeatMs > 0) repeats = await Repeats.open(runtime, folder, firsts, lastSequence + 1, repeatMs);
+    const position = { sequence: lastSequence, mailbox: lastSequence + 1, offset: 0 };
+    const publisher = await DurablePublisher.create(disk, held, spool, position);
+    const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, repeats);
+    return { writer, recovered, epoch: held.epochName };
+  } catch (error) {
+    await repeats?.close(false);
+    await held.release();
+    throw error;
+  }
+}

@@ -1,0 +1,89 @@
+// What the registry is told of what a mail asks for: a view behind the record, which never keeps a request from it.
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { understandingReader } from '../../src/mail/parse-mail.ts';
+import { notUnderstood } from '../../src/model/parsed-mail.ts';
+import { sample } from '../support/acknowledging.ts';
+import { call, openDesk, openStage, valueOf, valuesOf } from '../support/deliver.ts';
+import { MemoryLog, request } from '../support/memory.ts';
+import { parse } from '../support/parse.ts';
+
+/** A reader remembers by sequence: each log has its own. */
+const reader = () => understandingReader(65_536, () => parse);
+
+async function logOf(...names: string[]): Promise<MemoryLog> {
+  const log = new MemoryLog();
+  for (const name of names) log.add(request(await sample(name)));
+  return log;
+}
+
+const inEach = (xml: string): string[] => xml.match(/<request>.*?<\/request>/gs) ?? [];
+
+test('Fetch, Replay and GetRequest tell names, operation and reference, behind the message', async (t) => {
+  const log = await logOf('afnic-create', 'automaton-three-requests', 'rri-create', 'free-text', 'hostile-subject');
+  const { url } = await openStage(t, { log, understand: reader() });
+  const fetched = await call(url, 'Fetch', { clientId: 'r', attemptId: '1', max: 9 });
+  const told = inEach(fetched.text).map((xml) => [
+    ...valuesOf(xml, 'names'),
+    valueOf(xml, 'operation'),
+    valueOf(xml, 'registrarReference'),
+  ]);
+  deepEqual(told, [
+    ['boulangerie-dupre.fr', 'create', 'TRID-20040511-0001'],
+    ['heron.example', 'egret.example', 'bittern.example', undefined, undefined],
+    ['xn--mhlenbach-q9a.example', 'create', 'ORD-4711'],
+    [undefined, undefined],
+    ['create', '${jndi:ldap://x}'],
+  ]);
+  match(
+    inEach(fetched.text)[0] ?? '',
+    /<\/message><names>.*<\/names><operation>.*<\/operation><registrarReference>.*<\/registrarReference><\/request>$/,
+  );
+  ok(!fetched.text.includes('not-for-logs'));
+  const replayed = await call(url, 'Replay', { fromSequence: 1, max: 9, purpose: 'test' });
+  deepEqual(inEach(replayed.text), inEach(fetched.text));
+  const got = await call(url, 'GetRequest', { sequence: 3 });
+  equal(valueOf(got.text, 'names'), 'xn--mhlenbach-q9a.example');
+});
+
+test('the same attempt gives the same view again', async () => {
+  const { fetch } = await openDesk({ log: await logOf('rri-create', 'afnic-create'), understand: reader() });
+  const first = await fetch('a');
+  deepEqual((await fetch('a')).request, first.request);
+  deepEqual(first.request[0]?.names, ['xn--mhlenbach-q9a.example']);
+});
+
+test('a mail that cannot be read is delivered, without a view', async (t) => {
+  const log = new MemoryLog();
+  log.add(request(Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))), request(''), request('Subject: x'));
+  const { url } = await openStage(t, { log, understand: reader() });
+  const { text } = await call(url, 'Fetch', { clientId: 'r', attemptId: '1', max: 9 });
+  deepEqual(valuesOf(text, 'sequence'), ['1', '2', '3']);
+  deepEqual(valuesOf(text, 'names'), []);
+});
+
+test('the registrar that the intake recognised is told', async () => {
+  const log = await logOf();
+  const client = request('').client;
+  log.add(request('x', { client: { ...client, registrar: { id: 'tag-7', by: 'network' } } }), request('y'));
+  const { fetch } = await openDesk({ log });
+  deepEqual(
+    (await fetch('a')).request.map(({ registrar }) => registrar),
+    ['tag-7', undefined],
+  );
+});
+
+test('whoever hangs up while the mails are read gets no lease', async () => {
+  const caller = new AbortController();
+  const { desk, store, fetch } = await openDesk({
+    understand: async () => {
+      caller.abort();
+      return notUnderstood;
+    },
+  });
+  const input = { clientId: 'registry', attemptId: '1', max: 3 };
+  const { request: given } = await desk.fetch(input, { owner: '', signal: caller.signal });
+  deepEqual([given.length, store.events.filter(({ type }) => type === 'leased').length], [0, 0]);
+  deepEqual((await fetch('2')).sequences, [1, 2, 3]);
+});

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { DamagedLogError } from '../../src/model/errors.ts';
+import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { openReader } from '../../src/spool/mailbox/reader.ts';
+import { mailboxName } from '../../src/spool/mailbox/mailbox-file.ts';
+import { mailboxFolder } from '../../src/spool/mailbox/writer.ts';
+import { request } from '../support/memory.ts';
+import { atEnd, largeMailboxes, openWriter, temporaryFolder } from '../support/spool.ts';
+
+test('a reader sees nothing before the first writer, then waits until something is durable', async (t) => {
+  const spool = await temporaryFolder(t);
+  const reader = openReader(nodeRuntime, spool);
+  atEnd(t, () => reader.close());
+  assert.equal(await reader.durable(), 0);
+  assert.equal(await reader.logId(), undefined);
+  assert.deepEqual(await reader.read(0, { count: 10, bytes: 1000 }), []);
+  const waiting = reader.read(0, { count: 10, bytes: 1000 }, AbortSignal.timeout(10_000));
+  const writer = await openWriter(t, spool);
+  await writer.append([request('Subject: first\r\n\r\n')]);
+  assert.equal((await waiting)[0]?.message.toString(), 'Subject: first\r\n\r\n');
+  assert.match((await reader.logId())!, /^[0-9a-f-]{36}$/);
+});
+
+test('a wait that is aborted gives nothing', async (t) => {
+  const spool = await temporaryFolder(t);
+  await openWriter(t, spool);
+  const reader = openReader(nodeRuntime, spool);
+  atEnd(t, () => reader.close());
+  const abort = new AbortController();
+  const waiting = reader.read(0, { count: 1, bytes: 1 }, abort.signal);
+  abort.abort();
+  assert.deepEqual(await waiting, []);
+});
+
+test('what stands in the file behind the durable position is not seen', async (t) => {
+  const spool = await temporaryFolder(t);
+  const writer = await openWriter(t, spool);
+  await writer.append([request('one\r\n')]);
+  const durable = await readFile(join(spool, 'durable'));
+  await writer.append([request('two\r\n'), request('three\r\n')]);
+  // As if the sync of the second write had not come back yet.
+  await writeFile(join(spool, 'durable'), durable);
+  const reader = openReader(nodeRuntime, spool);
+  atEnd(t, () => reader.close());
+  const seen = await reader.read(0, { count: 10, bytes: 1000 });
+  assert.deepEqual(
+    seen.map((each) => each.sequence),
+    [1],
+  );
+});
+
+test('reads of any size from any place give the same order', async (t) => {
+  const spool = await temporaryFolder(t);
+  const writer = await openWriter(t, spool, { ...largeMailboxes, count: 7 });
+  const messages = Array.from({ length: 40 }, (_, i) => `Subject: ${i + 1}\r\n\r\n${'x'.repeat(i * 7)}\r\n`);
+  for (let i = 0; i < messages.length; i += 5)
+    await writer.append(messages.slice(i, i + 5).map((each) => request(each)));
+  const reader = openReader(nodeRuntime, spool);
+  atEnd(t, () => reader.close());
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(45),
+      fc.integer({ min: 1, max: 50 }),
+      fc.integer({ min: 1, max: 3000 }),
+      async (after, count, bytes) => {
+        const got = await reader.read(after, { count, bytes });
+        const expected: string[] = [];
+        let sum = 0;
+        for (const message of messages.slice(after, after + count)) {
+          if (expected.length > 0 && sum + message.length > bytes) break;
+          sum += message.length;
+          expected.push(message);
+        }
+        assert.deepEqual(
+          got.map((each) => each.message.toString()),
+          expected,
+        );
+        assert.deepEqual(
+          got.map((each) => each.sequence),
+          expected.map((_, i) => after + 1 + i),
+        );
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('a damaged record is never given: the reader says which and where', async (t) => {
+  const spool = await temporaryFolder(t);
+  const writer = await openWriter(t, spool);
+  await writer.append([request('Subject: good\r\n\r\n'), request('Subject: evil\r\n\r\n')]);
+  const path = join(mailboxFolder(spool), mailboxName(1));
+  const bytes = await readFile(path);
+  bytes.write('lucky', bytes.indexOf('evil') - 0, 4);
+  await writeFile(path, bytes);
+  const reader = openReader(nodeRuntime, spool);
+  atEnd(t, () => reader.close());
+  assert.equal((await reader.read(0, { count: 1, bytes: 1 }))[0]?.sequence, 1);
+  await assert.rejects(reader.read(0, { count: 2, bytes: 1000 }), (error: unknown) => {
+    assert.ok(error instanceof DamagedLogError);
+    assert.match(
+      error.message,
+      /000000000001\.mbox: the record of request 2, at byte \d+, is damaged: its message is not what its SHA-256 says/,
+    );
+    return true;
+  });
+});
+
+test('a reader goes on when a new writer has replaced the last mailbox', async (t) => {
+  const spool = await temporaryFolder(t);
+  const first = await openWriter(t, spool);
+  await first.append([request('1\r\n'), request('2\r\n')]);
+  const reader = openReader(nodeRuntime, spool);
+  atEnd(t, () => reader.close());
+  assert.equal((await reader.read(0, { count: 1, bytes: 1 })).length, 1);
+  await first.close();
+  // A torn tail makes recovery write the mailbox anew.
+  await appendFile(join(spool, 'log-id'), '');
+  const second = await openWriter(t, spool);
+  await second.append([request('3\r\n')]);
+  assert.deepEqual(
+    (await reader.read(1, { count: 10, bytes: 1000 })).map((each) => each.sequence),
+    [2, 3],
+  );
+});
