@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { nodeRuntime } from '../src/lib/node-runtime.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
-import { openMailboxes } from '../src/spool/mailbox/writer.ts';
+import { openMailboxWriter } from '../src/spool/mailbox/writer.ts';
 import { pullThroughKills, wrongWith } from '../test/support/deliver-process.ts';
 
 const { values } = parseArgs({
@@ -31,7 +31,7 @@ for (const call of values.calls.split(',')) {
   for (let nth = Number(values.from); nth <= Number(values.to); nth++) {
     const spool = await mkdtemp(join(tmpdir(), 'seawall-crash-'));
     const rotation = { bytes: 67_108_864, count: 20_000, seconds: 86_400 };
-    const { writer } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation);
+    const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, rotation);
     const message = Buffer.from('Subject: x\r\n\r\nx\r\n');
     await writer.append(
       Array.from({ length: total }, () => ({ id: randomUUID(), receivedAt: Date.now(), envelope, client, message })),

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { nodeRuntime } from '../src/lib/node-runtime.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
-import { openMailboxes } from '../src/spool/mailbox/writer.ts';
+import { openMailboxWriter } from '../src/spool/mailbox/writer.ts';
 
 /** Appends `count` requests of about `bytes` each, in batches of 500. Tells how many are there, every 50,000. */
 export async function fillSpool(
@@ -14,7 +14,7 @@ export async function fillSpool(
   progress: (done: number) => void = () => undefined,
 ): Promise<void> {
   const rotation = { bytes: 67_108_864, count: 20_000, seconds: 86_400 };
-  const { writer } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation);
+  const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, rotation);
   const padding = `${'x'.repeat(76)}\r\n`.repeat(Math.max(0, Math.floor((bytes - 150) / 78)));
   for (let done = 0; done < count;) {
     const size = Math.min(500, count - done);

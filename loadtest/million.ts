@@ -11,7 +11,7 @@ import type { NewRequest } from '../src/model/request.ts';
 import { nodeRuntime } from '../src/lib/node-runtime.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
-import { mailboxFolder, openMailboxes } from '../src/spool/mailbox/writer.ts';
+import { mailboxFolder, openMailboxWriter } from '../src/spool/mailbox/writer.ts';
 import { SmtpClient } from '../test/support/smtp-client.ts';
 import { assertBuilt, startDaemon } from './daemon.ts';
 
@@ -40,7 +40,7 @@ function made(i: number): NewRequest {
 }
 
 async function opened(spool: string, repeatMs: number): Promise<RequestWriter> {
-  return (await openMailboxes(nodeRuntime, lockFiles, spool, rotation, repeatMs)).writer;
+  return (await openMailboxWriter(nodeRuntime, lockFiles, spool, rotation, repeatMs)).writer;
 }
 
 /** Resident and array-buffer bytes, after a collection where that can be had. */

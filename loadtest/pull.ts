@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { nodeRuntime } from '../src/lib/node-runtime.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
-import { openMailboxes } from '../src/spool/mailbox/writer.ts';
+import { openMailboxWriter } from '../src/spool/mailbox/writer.ts';
 import { assertBuilt, seawall } from './daemon.ts';
 import { inside, SoapCaller } from './parts/soap-call.ts';
 import { freePort } from './postfix.ts';
@@ -115,7 +115,7 @@ const houses: { backlog: number; spool: string; writer: RequestWriter }[] = [];
 try {
   for (const backlog of values.backlog.split(',').map(Number)) {
     const spool = await mkdtemp(join(tmpdir(), 'seawall-pull-'));
-    const { writer } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation);
+    const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, rotation);
     houses.push({ backlog, spool, writer });
     const began = performance.now();
     await fill(writer, backlog);

@@ -16,13 +16,13 @@ import type { OpenJournal } from './ports/journal.ts';
 import { errorCode, isDiskTrouble } from './ports/runtime.ts';
 import { runCommand } from './lib/run-command.ts';
 import type { Stage } from './ports/stage.ts';
-import { claim } from './spool/fencing/fencing.ts';
+import { acquireFencedLock } from './spool/fencing/fencing.ts';
 import { openJournalFile } from './spool/journal-file.ts';
 import { lockFiles } from './spool/fencing/lock-file.ts';
 import { checkKind } from './spool/log-id.ts';
 import { openReader } from './spool/mailbox/reader.ts';
-import { openThreadedWriter } from './spool/mailbox/writer-client.ts';
-import { openViews, replayAcks, type StageName, stages, understander } from './operate/spool-views.ts';
+import { openWriterClient } from './spool/mailbox/writer-client.ts';
+import { openViews, replayAcks, type StageName, stages, openMailParser } from './operate/spool-views.ts';
 
 async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
   const spool = config.spool.dir;
@@ -35,7 +35,7 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
       const { mailbox_bytes: bytes, mailbox_count: count, mailbox_seconds: seconds } = config.spool;
       const repeatMs = config.smtp.duplicate_seconds * 1000;
       const rotation = { bytes, count, seconds };
-      const { writer, epoch, lastSequence, cut } = await openThreadedWriter({
+      const { writer, epoch, lastSequence, cut } = await openWriterClient({
         spool,
         rotation,
         repeatMs,
@@ -54,8 +54,8 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
   }
   const { startDeliver } = await import('./deliver/deliver.ts');
   const acksPending = async () => Math.max(0, (await reader.durable()) - (await replayAcks(spool)).settledThrough);
-  const understand = await understander(config, await replayAcks(spool), log);
-  return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, understand });
+  const parseMail = await openMailParser(config, await replayAcks(spool), log);
+  return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, parseMail });
 }
 
 const orphaned = 'the supervisor is gone';
@@ -122,7 +122,7 @@ const claimAgainMs = 2_000;
  * the supervisor itself writes nothing, and what its stages write has claims of its own.
  */
 async function holdSpool(spool: string, log: Logger): Promise<{ lost: Promise<Error>; release: () => Promise<void> }> {
-  let held = await claim(runtime, lockFiles, spool, 'serve');
+  let held = await acquireFencedLock(runtime, lockFiles, spool, 'serve');
   let released = false;
   const lostToAnother = async (): Promise<Error> => {
     let reason = await held.lost;
@@ -132,7 +132,7 @@ async function holdSpool(spool: string, log: Logger): Promise<{ lost: Promise<Er
         runtime.clock.after(claimAgainMs, resolve);
       });
       try {
-        held = await claim(runtime, lockFiles, spool, 'serve');
+        held = await acquireFencedLock(runtime, lockFiles, spool, 'serve');
         log.warn('the spool is held again');
         reason = await held.lost;
       } catch (error) {

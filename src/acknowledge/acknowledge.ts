@@ -18,20 +18,20 @@ import type { Stage } from '../ports/stage.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
 import type { AckEvent } from './journal/ack-events.ts';
 import { AckState } from './journal/ack-state.ts';
-import { Acknowledger } from './delivery-loop.ts';
-import { type AddresseeOf, addresseeOf } from './compose/recipient.ts';
-import { Backlog } from './queue/delivery-queue.ts';
+import { DeliveryLoop } from './delivery-loop.ts';
+import { type RecipientOf, recipientOf } from './compose/recipient.ts';
+import { DeliveryQueue } from './queue/delivery-queue.ts';
 import { composer } from './compose/compose.ts';
-import { Destinations, limitsOf } from './queue/destination-limits.ts';
-import { grantWish } from './queue/grant-retry.ts';
+import { DestinationLimits, limitsOf } from './queue/destination-limits.ts';
+import { grantRetry } from './queue/grant-retry.ts';
 import { checkLanguages, loadLanguages } from './compose/languages.ts';
-import { makeCarriers } from './transport/open-transports.ts';
-import { MimeReader } from '../mail/mime-parser.ts';
-import { PoisonGuard } from '../mail/parser-guard.ts';
-import { Recorder } from './journal/journal-writer.ts';
-import { Relays } from './transport/fail-over.ts';
-import { SendingPublisher } from './transport/transport-status.ts';
-import { type Wish, Wishes } from './queue/retry-requests.ts';
+import { openTransports } from './transport/open-transports.ts';
+import { MimeParser } from '../mail/mime-parser.ts';
+import { ParserGuard } from '../mail/parser-guard.ts';
+import { JournalWriter } from './journal/journal-writer.ts';
+import { FailOver } from './transport/fail-over.ts';
+import { TransportStatusFile } from './transport/transport-status.ts';
+import { type RetryRequest, RetryRequests } from './queue/retry-requests.ts';
 
 /** Name of the journal, for those who replay it. */
 export const ackJournalName = 'acknowledge';
@@ -50,7 +50,7 @@ export async function startAcknowledge(parts: {
   openJournal: OpenJournal;
   log: Logger;
   /** In place of the real one. */
-  parser?: MimeReader;
+  parser?: MimeParser;
 }): Promise<Stage> {
   const { config, runtime, reader, openJournal, log } = parts;
   const { clock, disk } = runtime;
@@ -60,14 +60,14 @@ export async function startAcknowledge(parts: {
   const inForce = await openRegistrarBook(config.registrars.file, disk, log, (book) =>
     checkLanguages(book, languages, config.templates.dir),
   );
-  const addressee: AddresseeOf = (request) => addresseeOf(request, inForce.book, ack.language);
+  const addressee: RecipientOf = (request) => recipientOf(request, inForce.book, ack.language);
   const compose = composer({ from: ack.from, name: ack.name, languages, addressee });
-  const publisher = new SendingPublisher(runtime, config.spool.dir);
+  const publisher = new TransportStatusFile(runtime, config.spool.dir);
   const changed = (): void => publisher.say(names, relays.troubles);
-  const { carriers, sign, expect } = await makeCarriers(config, runtime, log, changed);
+  const { carriers, sign, expect } = await openTransports(config, runtime, log, changed);
   const names = carriers.map(({ name }) => name);
   const pause = { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 };
-  const relays = new Relays({ carriers, clock, log, pause, changed });
+  const relays = new FailOver({ carriers, clock, log, pause, changed });
 
   const state = new AckState();
   const journal = await openJournal<AckEvent>(ackJournalName, state);
@@ -93,13 +93,13 @@ export async function startAcknowledge(parts: {
     log.error({ reason: error.message }, 'acknowledging has to end');
     sayFailed(error);
   };
-  const recorder = new Recorder({
+  const recorder = new JournalWriter({
     journal,
     clock,
     written: (sequences) => backlog.written(sequences),
     failed: fail,
   });
-  const backlog = new Backlog({
+  const backlog = new DeliveryQueue({
     reader,
     state,
     clock,
@@ -110,15 +110,15 @@ export async function startAcknowledge(parts: {
   });
   const limit = { connections: ack.domain_connections, perSecond: ack.domain_per_second };
   const limitOf = limitsOf(limit, ack.domain_limits);
-  const destinations = new Destinations({ clock, limitOf, turn: (sequence) => backlog.again(sequence) });
+  const destinations = new DestinationLimits({ clock, limitOf, turn: (sequence) => backlog.again(sequence) });
   const settings = {
     parseBytes: ack.parse_bytes,
     retryMs: pause.firstMs,
     retryMsMax: pause.maxMs,
     giveUpMs: ack.give_up_seconds * 1000,
   };
-  const parser = parts.parser ?? new MimeReader({ clock, deadlineMs: ack.parse_seconds * 1000 });
-  const guard = new PoisonGuard({
+  const parser = parts.parser ?? new MimeParser({ clock, deadlineMs: ack.parse_seconds * 1000 });
+  const guard = new ParserGuard({
     parser,
     state,
     note: (event) => recorder.writeAlone(event),
@@ -127,7 +127,7 @@ export async function startAcknowledge(parts: {
     suspects: ack.waiting_count,
   });
   const sending = { relays, destinations, sign };
-  const acknowledger = new Acknowledger({
+  const acknowledger = new DeliveryLoop({
     backlog,
     recorder,
     ...sending,
@@ -140,13 +140,13 @@ export async function startAcknowledge(parts: {
     settings,
   });
 
-  const grant = async (wish: Wish): Promise<void> => {
-    const granted = await grantWish(wish, state, clock.now(), (...events) => recorder.writeAlone(...events));
+  const grant = async (wish: RetryRequest): Promise<void> => {
+    const granted = await grantRetry(wish, state, clock.now(), (...events) => recorder.writeAlone(...events));
     log.info({ ...granted, resend: wish.resend }, 'an operator asked for another try');
     relays.tryNow();
     backlog.lookAgain();
   };
-  const wishes = new Wishes({ runtime, spool: config.spool.dir, grant, log });
+  const wishes = new RetryRequests({ runtime, spool: config.spool.dir, grant, log });
 
   try {
     await identify(reader, state, recorder);
@@ -180,7 +180,7 @@ export async function startAcknowledge(parts: {
 }
 
 /** A journal speaks of one log: with another one it would take its first requests for acknowledged. */
-async function identify(reader: RequestReader, state: AckState, recorder: Recorder): Promise<void> {
+async function identify(reader: RequestReader, state: AckState, recorder: JournalWriter): Promise<void> {
   const id = await reader.logId();
   if (id === undefined || id === state.logId) return;
   if (state.logId !== undefined) {

@@ -6,24 +6,24 @@ import { setMaxListeners } from 'node:events';
 import { messageOf } from '../model/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { StoredRequest } from '../model/request.ts';
-import { notUnderstood } from '../model/parsed-mail.ts';
+import { unparsedMail } from '../model/parsed-mail.ts';
 import type { Clock } from '../ports/runtime.ts';
 import type { AckState } from './journal/ack-state.ts';
-import type { AddresseeOf } from './compose/recipient.ts';
-import { automaticReason } from './compose/auto-reply-filter.ts';
-import type { Backlog } from './queue/delivery-queue.ts';
+import type { RecipientOf } from './compose/recipient.ts';
+import { autoReplyReason } from './compose/auto-reply-filter.ts';
+import type { DeliveryQueue } from './queue/delivery-queue.ts';
 import type { Outcome, Outgoing } from './transport/transport.ts';
-import { cleanLine } from '../mail/sanitize.ts';
+import { sanitizeLine } from '../mail/sanitize.ts';
 import type { Compose } from './compose/compose.ts';
-import type { Destinations } from './queue/destination-limits.ts';
+import type { DestinationLimits } from './queue/destination-limits.ts';
 import type { Sign } from './compose/dkim.ts';
 import { domainOf } from './transport/mail-domain.ts';
 import { type Fields, fieldsOf, pieceOf } from '../mail/header-fields.ts';
-import type { PoisonGuard } from '../mail/parser-guard.ts';
+import type { ParserGuard } from '../mail/parser-guard.ts';
 import { readMail } from '../mail/read-text.ts';
-import type { Recorder } from './journal/journal-writer.ts';
-import type { Relays } from './transport/fail-over.ts';
-import { understand } from '../mail/parse-text.ts';
+import type { JournalWriter } from './journal/journal-writer.ts';
+import type { FailOver } from './transport/fail-over.ts';
+import { parseRequests } from '../mail/parse-text.ts';
 
 /** After so many tries that reached no relay a mail waits its turn like one that was put off: it may be the cause. */
 const unreachableMax = 3;
@@ -38,22 +38,22 @@ interface Settings {
 }
 
 interface Parts {
-  readonly backlog: Backlog;
-  readonly recorder: Recorder;
-  readonly relays: Relays;
-  readonly destinations: Destinations;
+  readonly backlog: DeliveryQueue;
+  readonly recorder: JournalWriter;
+  readonly relays: FailOver;
+  readonly destinations: DestinationLimits;
   /** Undefined: nothing is signed. */
   readonly sign: Sign | undefined;
   readonly state: AckState;
   readonly compose: Compose;
-  readonly guard: PoisonGuard;
-  readonly addressee: AddresseeOf;
+  readonly guard: ParserGuard;
+  readonly addressee: RecipientOf;
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: Settings;
 }
 
-export class Acknowledger {
+export class DeliveryLoop {
   readonly #parts: Parts;
   readonly #stop = new AbortController();
   #working: Promise<unknown> = Promise.resolve();
@@ -102,7 +102,7 @@ export class Acknowledger {
     // Whom the registrar book does not know may be anyone's address: no backscatter.
     const reason = request.client.unverified
       ? 'unverified'
-      : automaticReason(request.envelope.from, fields, addressee(request).contact);
+      : autoReplyReason(request.envelope.from, fields, addressee(request).contact);
     if (reason !== undefined) {
       this.#parts.log.info({ sequence, ticket, reason }, 'not acknowledged by mail');
       this.#parts.recorder.record({ type: 'skipped', sequence });
@@ -132,11 +132,11 @@ export class Acknowledger {
     const readable = await readMail(piece, guard.parseOf(request), fields);
     if (!readable) log.warn({ sequence, ticket }, 'mail could not be read; it is acknowledged without quoting it');
     try {
-      const understood = readable ? understand(readable) : notUnderstood;
+      const understood = readable ? parseRequests(readable) : unparsedMail;
       return compose(request, understood, fields) ?? 'the address cannot be written to';
     } catch (error) {
       log.error({ sequence, ticket, reason: messageOf(error) }, 'acknowledgement could not be made');
-      return cleanLine(`acknowledgement could not be made: ${messageOf(error)}`, 200);
+      return sanitizeLine(`acknowledgement could not be made: ${messageOf(error)}`, 200);
     }
   }
 

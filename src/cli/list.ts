@@ -1,7 +1,7 @@
 // The requests in the spool, one a line, as mailq lists a queue. Takes the views and filters, gives rows in order, read a
 // batch at a time: a million of them cost no memory. A mail is read for what it asks only when that is shown.
 
-import type { Problem, Understanding } from '../model/parsed-mail.ts';
+import type { Problem, ParsedMail } from '../model/parsed-mail.ts';
 import type { Views } from '../operate/views.ts';
 
 /** Which requests to list. All that is given must hold. */
@@ -63,7 +63,7 @@ export async function* listRequests(views: Views, filter: ListFilter, now: numbe
       if (filter.state !== undefined && filter.state !== acknowledgement && filter.state !== registry) continue;
       if (filter.since !== undefined && receivedAt < filter.since) continue;
       if (filter.until !== undefined && receivedAt >= filter.until) continue;
-      const understood = filter.brief && filter.name === undefined ? undefined : await views.understand(request);
+      const understood = filter.brief && filter.name === undefined ? undefined : await views.parseMail(request);
       if (filter.name !== undefined && !(understood && hasName(understood, filter.name))) continue;
       yield {
         sequence,
@@ -84,11 +84,11 @@ export async function* listRequests(views: Views, filter: ListFilter, now: numbe
   }
 }
 
-function hasName({ names }: Understanding, part: string): boolean {
+function hasName({ names }: ParsedMail, part: string): boolean {
   return names.some(({ unicode, ascii }) => unicode.includes(part) || ascii.includes(part));
 }
 
-function asked({ form, operation, reference, names, problems }: Understanding): Partial<ListRow> {
+function asked({ form, operation, reference, names, problems }: ParsedMail): Partial<ListRow> {
   return {
     ...(form !== undefined && { form }),
     ...(operation !== undefined && { operation }),

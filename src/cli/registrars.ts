@@ -31,7 +31,7 @@ function evidenceOf({ networks, login, certificates, senders }: Registrar): stri
 }
 
 /** A registrar for `--json`: all that the book says, and that it has a login, but not its hash. */
-function shownOf({ login, ...rest }: Registrar): Record<string, unknown> {
+function templateView({ login, ...rest }: Registrar): Record<string, unknown> {
   return { ...rest, ...(login && { user: login.user }) };
 }
 
@@ -53,12 +53,12 @@ async function reload(config: Config, book: RegistrarBook): Promise<string> {
   if (!alive.some(({ stage }) => stage === 'intake'))
     throw new Error(`No intake runs on ${config.spool.dir}: the book is good, and will be read at the next start.`);
   for (const { pid } of alive) process.kill(pid, 'SIGHUP');
-  const { readIntakeState } = await import('../intake/intake-status.ts');
+  const { readIntakeStatus } = await import('../intake/intake-status.ts');
   const began = runtime.clock.elapsed();
   const awake = setInterval(() => undefined, patienceMs);
   try {
     for (;;) {
-      const said = (await readIntakeState(runtime, config.spool.dir))?.registrars?.book;
+      const said = (await readIntakeStatus(runtime, config.spool.dir))?.registrars?.book;
       if (said === book.digest) return `${book.registrars.length} registrars in force, digest ${said.slice(0, 16)}…`;
       if (runtime.clock.elapsed() - began > patienceMs) {
         const has = said === undefined ? 'it has no book: it was started without one' : `it has ${said.slice(0, 16)}…`;
@@ -85,6 +85,6 @@ export async function registrarsVerb(config: Config, action: string | undefined,
   const book = await readBook(config);
   if (action === 'reload') return [await reload(config, book)];
   if (action === 'check') return [`${config.registrars.file}: ${book.registrars.length} registrars, all is well`];
-  if (json) return [JSON.stringify({ digest: book.digest, registrars: book.registrars.map(shownOf) }, null, 2)];
+  if (json) return [JSON.stringify({ digest: book.digest, registrars: book.registrars.map(templateView) }, null, 2)];
   return [...tableOf(config, book)];
 }

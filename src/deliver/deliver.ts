@@ -5,24 +5,24 @@
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { OpenJournal } from '../ports/journal.ts';
-import { notUnderstood, type Understand } from '../model/parsed-mail.ts';
+import { unparsedMail, type ParseMail } from '../model/parsed-mail.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
-import { ArchiveDesk } from './leases/replay-service.ts';
-import { Door } from './access/authenticator.ts';
-import { watchDoorFiles } from './access/access-files.ts';
+import { ReplayService } from './leases/replay-service.ts';
+import { Authenticator } from './access/authenticator.ts';
+import { watchAccessFiles } from './access/access-files.ts';
 import { Endpoint } from './http/server.ts';
-import { FrontDesk } from './status-service.ts';
-import { LeaseDesk } from './leases/lease-service.ts';
-import { Ledger } from './leases/lease-store.ts';
-import { ParkDesk } from './leases/park-service.ts';
-import { byNameSelection, type NamesOf, strictSelection } from './leases/fetch-policy.ts';
+import { StatusService } from './status-service.ts';
+import { LeaseService } from './leases/lease-service.ts';
+import { LeaseStore } from './leases/lease-store.ts';
+import { ParkService } from './leases/park-service.ts';
+import { byNamePolicy, type NamesOf, strictPolicy } from './leases/fetch-policy.ts';
 import { SoapDispatch } from './soap/dispatch.ts';
 
 /**
  * Starts the stage: journal, desks, then the socket.
- * @param parts `acksPending` counts acknowledgements that have not been sent, for Status; `understand` reads what a
+ * @param parts `acksPending` counts acknowledgements that have not been sent, for Status; `parseMail` reads what a
  *   request asks for: its names for deliver.order = "by-name", and the fields that are a view of the mail
  * @throws what opening the journal or the socket throws
  */
@@ -34,20 +34,20 @@ export async function startDeliver(parts: {
   log: Logger;
   version: string;
   acksPending: () => Promise<number>;
-  understand?: Understand;
+  parseMail?: ParseMail;
 }): Promise<Stage> {
   const { config, runtime, reader, log, version, acksPending } = parts;
-  const understand: Understand = parts.understand ?? (() => Promise.resolve(notUnderstood));
-  const namesOf: NamesOf = async (request) => (await understand(request)).names.map(({ ascii }) => ascii);
+  const parseMail: ParseMail = parts.parseMail ?? (() => Promise.resolve(unparsedMail));
+  const namesOf: NamesOf = async (request) => (await parseMail(request)).names.map(({ ascii }) => ascii);
   const limits = config.soap;
   const { clock } = runtime;
-  const ledger = await Ledger.open(parts.openJournal, runtime.ids);
+  const ledger = await LeaseStore.open(parts.openJournal, runtime.ids);
   const several = config.deliver.order === 'by-name';
-  const select = several ? byNameSelection(reader, namesOf) : strictSelection(reader);
-  const desk = new LeaseDesk({ limits, several, select, clock, reader, ledger, understand, log });
-  const park = new ParkDesk({ reader, ledger, log });
-  const archive = new ArchiveDesk({ limits, clock, reader, ledger, understand, log });
-  const front = new FrontDesk({ limits, clock, reader, ledger, log, version, acksPending });
+  const select = several ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
+  const desk = new LeaseService({ limits, several, select, clock, reader, ledger, parseMail, log });
+  const park = new ParkService({ reader, ledger, log });
+  const archive = new ReplayService({ limits, clock, reader, ledger, parseMail, log });
+  const front = new StatusService({ limits, clock, reader, ledger, log, version, acksPending });
   const kind = config.serve.rehearsal ? { rehearsal: true } : {};
   const dispatch = new SoapDispatch({
     Hello: async () => ({ ...(await front.hello()), ...kind }),
@@ -64,7 +64,7 @@ export async function startDeliver(parts: {
     Pause: (input) => park.pause(input),
     Resume: (input) => park.resume(input),
   });
-  const door = new Door({ limits, runtime, log }, limits.clients === '' ? undefined : []);
+  const door = new Authenticator({ limits, runtime, log }, limits.clients === '' ? undefined : []);
   const endpoint = new Endpoint({ limits, dispatch, door, clock, log });
   let files = { stop: (): void => undefined };
   const stop = async (): Promise<void> => {
@@ -77,7 +77,7 @@ export async function startDeliver(parts: {
   };
   try {
     await dispatch.start();
-    files = await watchDoorFiles({ limits, runtime, log }, door, endpoint);
+    files = await watchAccessFiles({ limits, runtime, log }, door, endpoint);
     const address = await endpoint.listen();
     log.info({ ...address, path: '/soap' }, 'SOAP endpoint listens');
     return { address, failed: ledger.failed, stop };

@@ -7,14 +7,14 @@ import type { Logger } from '../lib/logger.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
 import type { Output } from './soap/contract.ts';
-import type { Ledger } from './leases/lease-store.ts';
+import type { LeaseStore } from './leases/lease-store.ts';
 import { Rates } from './rates.ts';
 
 interface Parts {
   readonly limits: Config['soap'];
   readonly clock: Clock;
   readonly reader: RequestReader;
-  readonly ledger: Ledger;
+  readonly ledger: LeaseStore;
   readonly log: Logger;
   readonly version: string;
   readonly acksPending: () => Promise<number>;
@@ -22,7 +22,7 @@ interface Parts {
 
 const sampleMs = 5_000;
 
-export class FrontDesk {
+export class StatusService {
   readonly #parts: Parts;
   readonly #rates = new Rates();
   #timer: Timer | undefined;

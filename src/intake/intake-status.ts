@@ -9,7 +9,7 @@ import type { ClockReport } from './clock/clock-sync.ts';
 import type { RegistrarsState } from './policy/registrars.ts';
 
 /** The file's content. */
-export interface IntakeState extends Load {
+export interface IntakeStatus extends Load {
   /** Since this process began. */
   readonly counts: IntakeCounts;
   /** Where there is a registrar book. */
@@ -33,9 +33,9 @@ const fileName = 'intake.state';
 /** Even if nothing changes the file is written after so many milliseconds: an old one means that the process stands still. */
 const renewMs = 10_000;
 
-export class StatePublisher {
+export class IntakeStatusFile {
   readonly #clock: Clock;
-  readonly #file: StateFile<IntakeState>;
+  readonly #file: StateFile<IntakeStatus>;
   #said = '';
   #saidAt = -Infinity;
 
@@ -45,7 +45,7 @@ export class StatePublisher {
   }
 
   /** Says how it is, if that is news. Call it once a second. */
-  say(state: IntakeState): void {
+  say(state: IntakeStatus): void {
     const said = JSON.stringify(state);
     const now = this.#clock.elapsed();
     if (said === this.#said && now - this.#saidAt < renewMs) return;
@@ -61,6 +61,6 @@ export class StatePublisher {
 }
 
 /** What the intake of `spool` said last; undefined when it said nothing, or the process that said it is not alive. */
-export function readIntakeState(runtime: Runtime, spool: string) {
-  return readStateFile<IntakeState>(runtime, join(spool, fileName));
+export function readIntakeStatus(runtime: Runtime, spool: string) {
+  return readStateFile<IntakeStatus>(runtime, join(spool, fileName));
 }

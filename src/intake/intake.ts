@@ -12,12 +12,12 @@ import type { Stage } from '../ports/stage.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
 import { Admission, Refusal } from './policy/admission.ts';
 import { type ClockReport, unknownClock } from './clock/clock-sync.ts';
-import { ClockWatch } from './clock/clock-monitor.ts';
-import { DiskFloor } from './policy/free-space-monitor.ts';
-import { Hours } from './policy/opening-gate.ts';
-import { StatePublisher } from './intake-status.ts';
+import { ClockMonitor } from './clock/clock-monitor.ts';
+import { FreeSpaceMonitor } from './policy/free-space-monitor.ts';
+import { OpeningGate } from './policy/opening-gate.ts';
+import { IntakeStatusFile } from './intake-status.ts';
 import { Registrars } from './policy/registrars.ts';
-import { NotSequencedError, type Place, Sequencer } from './sequencer.ts';
+import { NotSequencedError, type Kept, Sequencer } from './sequencer.ts';
 import { SmtpServer } from './smtp/server.ts';
 
 /** What the stage is made of. */
@@ -91,21 +91,21 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
   const registrars =
     inForce.book &&
     new Registrars({ config, book: inForce.book, runtime, log, recognise: (address) => admission.recognise(address) });
-  const floor = new DiskFloor({ spool, runtime, log, changed: (below) => (admission.belowFloor = below) });
-  const watch = new ClockWatch({
+  const floor = new FreeSpaceMonitor({ spool, runtime, log, changed: (below) => (admission.belowFloor = below) });
+  const watch = new ClockMonitor({
     opening: hour,
     matters: hour.phases.length > 0 || hour.closes !== '',
     clock: runtime.clock,
     ask: askClock ?? (async () => unknownClock),
     log,
   });
-  const hours = new Hours({ config, clock: runtime.clock, watch, log });
+  const hours = new OpeningGate({ config, clock: runtime.clock, watch, log });
   const failed = deferred<Error>();
   let writer: RequestWriter | undefined;
   let sequencer: Sequencer | undefined;
   let stopping = false;
 
-  const keep = async (request: NewRequest): Promise<Place> => {
+  const keep = async (request: NewRequest): Promise<Kept> => {
     if (!sequencer) throw new Refusal(451, '4.3.2 Not ready, try again later');
     try {
       return await sequencer.submit(request);
@@ -117,7 +117,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     }
   };
 
-  const publisher = new StatePublisher(runtime, spool.dir);
+  const publisher = new IntakeStatusFile(runtime, spool.dir);
   let publishing: Timer | undefined;
   const publish = (): void => {
     publishing?.cancel();

@@ -24,7 +24,7 @@ export function spoken({ session, address, via, registrar }: NewRequest['client'
  * @returns the ticket and what else the client is told, and whether it is that of an earlier copy
  * @throws Refusal, or what `keep` throws
  */
-export async function keepReceived(
+export async function receiveMessage(
   { runtime, hours, keep, log }: Pick<SmtpParts, 'runtime' | 'hours' | 'keep' | 'log'>,
   message: IncomingMessage,
   { session, client, seat }: Connection,

@@ -18,7 +18,7 @@ export class NotSequencedError extends Error {
 }
 
 /** A request's place in the order. */
-export interface Place {
+export interface Kept {
   readonly sequence: number;
   /** It had this place already: what came now is a copy, and is not stored again. */
   readonly repeated: boolean;
@@ -26,7 +26,7 @@ export interface Place {
 
 interface Waiting {
   readonly request: NewRequest;
-  readonly kept: (place: Place) => void;
+  readonly kept: (place: Kept) => void;
   readonly failed: (reason: NotSequencedError) => void;
 }
 
@@ -64,7 +64,7 @@ export class Sequencer {
    * @returns its place, once it is on stable storage
    * @throws NotSequencedError; the outcome is then unknown to us, and the sender will send again
    */
-  submit(request: NewRequest): Promise<Place> {
+  submit(request: NewRequest): Promise<Kept> {
     if (this.#lost !== undefined) return Promise.reject(new NotSequencedError('lost', this.#lost));
     if (this.#waiting.length >= this.#limits.waitingCount) {
       return Promise.reject(new NotSequencedError('full', `${this.#waiting.length} requests wait for the disk`));

@@ -8,7 +8,7 @@ const mostMs = 8_000;
 const forgetMs = 600_000;
 const addresses = 10_000;
 
-export class Throttle {
+export class LoginThrottle {
   readonly #clock: Clock;
   /** The one that failed longest ago first. */
   readonly #failures = new Map<string, { readonly count: number; readonly at: number }>();

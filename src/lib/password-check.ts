@@ -5,7 +5,7 @@
 import { createHmac } from 'node:crypto';
 import { hashPassword, isPassword } from './password-hash.ts';
 import type { Ids } from '../ports/runtime.ts';
-import { Turns } from './mutex.ts';
+import { Mutex } from './mutex.ts';
 
 /** More passwords wait to be looked at than there may: ask again later. */
 export class BusyError extends Error {
@@ -17,7 +17,7 @@ export class PasswordCheck {
   readonly #key: Buffer;
   readonly #decoy: Promise<string>;
   /** One hash at a time: they share their threads with the disk, and whoever guesses shall not slow the journal. */
-  readonly #hashing = new Turns();
+  readonly #hashing = new Mutex();
   readonly #waitingMost: number;
   /** By name, the proof of the password that was right last. */
   readonly #known = new Map<string, string>();

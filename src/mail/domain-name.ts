@@ -20,7 +20,7 @@ const labelMax = 63;
 const nameMax = 253;
 
 /** Reads one name. `text` has no space around it and is cleaned (sanitize.ts). */
-export function readName(text: string): DomainName | NameTrouble {
+export function parseDomainName(text: string): DomainName | NameTrouble {
   const lower = text.toLowerCase();
   if (lower.length <= nameMax && plain.test(lower) && !lower.includes('xn--')) {
     return isAddress(lower) ? 'not-a-name' : { unicode: lower, ascii: lower };

@@ -41,7 +41,7 @@ interface Waiting {
   readonly died: (reason: string) => void;
 }
 
-export class MimeReader {
+export class MimeParser {
   readonly #clock: Clock;
   readonly #deadlineMs: number;
   readonly #startThread: (options: WorkerOptions) => Worker;

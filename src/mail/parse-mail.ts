@@ -2,12 +2,12 @@
 // looks. Takes a request, gives what was understood. Never rejects: of a mail that cannot be read nothing is known. Only the
 // piece that acknowledging reads is looked at. Owns a bounded memory of its answers.
 
-import type { Understand, Understanding } from '../model/parsed-mail.ts';
-import { notUnderstood } from '../model/parsed-mail.ts';
+import type { ParseMail, ParsedMail } from '../model/parsed-mail.ts';
+import { unparsedMail } from '../model/parsed-mail.ts';
 import type { StoredRequest } from '../model/request.ts';
 import { pieceOf } from './header-fields.ts';
 import { type Parse, readMail } from './read-text.ts';
-import { understand } from './parse-text.ts';
+import { parseRequests } from './parse-text.ts';
 
 /** Answers that are kept: a line that is looked through again and again is not parsed again and again. */
 const answersKept = 10_000;
@@ -18,10 +18,10 @@ const namesKept = 100_000;
  * @param parseBytes how much of a mail is looked at
  * @param parseOf how a request's mail of several parts is parsed
  */
-export function understandingReader(parseBytes: number, parseOf: (request: StoredRequest) => Parse): Understand {
-  const answers = new Map<number, Understanding>();
+export function mailParser(parseBytes: number, parseOf: (request: StoredRequest) => Parse): ParseMail {
+  const answers = new Map<number, ParsedMail>();
   let names = 0;
-  const keep = (sequence: number, answer: Understanding): void => {
+  const keep = (sequence: number, answer: ParsedMail): void => {
     names += answer.names.length - (answers.get(sequence)?.names.length ?? 0);
     answers.set(sequence, answer);
     for (const [oldest, { names: its }] of answers) {
@@ -36,8 +36,8 @@ export function understandingReader(parseBytes: number, parseOf: (request: Store
     if (known) return known;
     const mail = await readMail(pieceOf(message, parseBytes), parseOf(request)).catch(() => undefined);
     // Whatever kept it from being read may be over when somebody looks again.
-    if (!mail) return notUnderstood;
-    const answer = understand(mail);
+    if (!mail) return unparsedMail;
+    const answer = parseRequests(mail);
     keep(sequence, answer);
     return answer;
   };

@@ -2,8 +2,8 @@
 // read-text.ts read, gives cleaned text. Pure, never throws, linear in the length of the mail. A view: nothing here decides
 // whether a request is kept.
 
-import type { Asked, DomainName, Problem, Understanding } from '../model/parsed-mail.ts';
-import { cleanLine } from './sanitize.ts';
+import type { ParsedRequest, DomainName, Problem, ParsedMail } from '../model/parsed-mail.ts';
+import { sanitizeLine } from './sanitize.ts';
 import { forms } from './forms/forms.ts';
 import { ownLines, quotedLines } from './forms/form-lines.ts';
 import type { Readable } from './read-text.ts';
@@ -12,14 +12,14 @@ import type { Readable } from './read-text.ts';
 const subjectReference = /\[((?:TRID|CLTRID|CTID|TRX|TXN|REF)[-:#_ ]?(?=[\w.-]*\d)[\w.-]{1,64})\]/i;
 
 /** Finds the form and takes from it what it asks for. */
-export function understand({ subject, lines }: Readable): Understanding {
+export function parseRequests({ subject, lines }: Readable): ParsedMail {
   const sheet = ownLines(lines);
   const form = forms.find((each) => each.detect(sheet));
   const found = form?.parse(sheet, subject) ?? { requests: [], problems: quotedForm(lines), moreProblems: 0 };
   const { requests, problems, moreProblems } = found;
   return {
     form: form?.id,
-    subject: cleanLine(subject, 200),
+    subject: sanitizeLine(subject, 200),
     requests,
     names: namesOf(requests),
     operation: requests.every(({ operation }) => operation === requests[0]?.operation)
@@ -42,7 +42,7 @@ function quotedForm(lines: readonly string[]): Problem[] {
   return form ? [{ line: first.line, field: form.nameField, code: 'quoted-form', value: '' }] : [];
 }
 
-function namesOf(requests: readonly Asked[]): readonly DomainName[] {
+function namesOf(requests: readonly ParsedRequest[]): readonly DomainName[] {
   if (requests.length === 1) return requests[0]?.names ?? [];
   return [...new Map(requests.flatMap(({ names }) => names.map((name) => [name.ascii, name] as const))).values()];
 }

@@ -6,7 +6,7 @@
 import type { Logger } from '../lib/logger.ts';
 import type { StoredRequest } from '../model/request.ts';
 import type { Clock } from '../ports/runtime.ts';
-import { type MimeReader, NoParserError, PoisonError } from './mime-parser.ts';
+import { type MimeParser, NoParserError, PoisonError } from './mime-parser.ts';
 import type { Parse } from './read-text.ts';
 
 /** A mail that the process died over so often, without another one in between, is not tried again: kill -9 happens too. */
@@ -29,7 +29,7 @@ interface ParseNotes {
 }
 
 interface Parts {
-  readonly parser: MimeReader;
+  readonly parser: MimeParser;
   readonly state: ParseNotes;
   /** Puts an event on stable storage and applies it to `state`. */
   readonly note: (event: ParseEvent) => Promise<void>;
@@ -39,7 +39,7 @@ interface Parts {
   readonly suspects: number;
 }
 
-export class PoisonGuard {
+export class ParserGuard {
   readonly #parts: Parts;
   #begun = 0;
 

@@ -17,7 +17,7 @@ const clean = /^(?:[!-~]+(?: [!-~]+)*)?$/;
  * One clean line of at most `max` code points; what is longer ends in `…`.
  * @param max the most code points
  */
-export function cleanLine(text: string, max: number): string {
+export function sanitizeLine(text: string, max: number): string {
   if (text.length <= max && clean.test(text)) return text;
   // Cut first, generously, so that a megabyte of subject costs no more than a long line.
   const line = text

@@ -12,7 +12,7 @@ export interface DomainName {
 }
 
 /** One request of a mail; a mail may hold several. */
-export interface Asked {
+export interface ParsedRequest {
   /** In the words of its form, lower case: create, delete … */
   readonly operation: string | undefined;
   /** Without repeats, in the order of the mail. */
@@ -43,12 +43,12 @@ export interface Problem {
   readonly value: string;
 }
 
-export interface Understanding {
+export interface ParsedMail {
   /** Id of the form that was recognised. Free text is in none, and that is no problem. */
   readonly form: string | undefined;
   readonly subject: string;
   /** In the order of the mail. */
-  readonly requests: readonly Asked[];
+  readonly requests: readonly ParsedRequest[];
   /** Every name of every request, without repeats, in the order of the mail. */
   readonly names: readonly DomainName[];
   /** What all requests have in common; undefined when they differ. */
@@ -62,7 +62,7 @@ export interface Understanding {
 }
 
 /** What is known of a mail that could not be read. */
-export const notUnderstood: Understanding = {
+export const unparsedMail: ParsedMail = {
   form: undefined,
   subject: '',
   requests: [],
@@ -74,4 +74,4 @@ export const notUnderstood: Understanding = {
 };
 
 /** Reads what a kept request asks for. Never rejects: of a mail that cannot be read nothing is known. */
-export type Understand = (request: StoredRequest) => Promise<Understanding>;
+export type ParseMail = (request: StoredRequest) => Promise<ParsedMail>;

@@ -4,10 +4,10 @@
 
 import { type AckRow, rowOf, unsettled } from '../acknowledge/journal/ack-list.ts';
 import { AckState } from '../acknowledge/journal/ack-state.ts';
-import { type AddresseeOf, addresseeOf } from '../acknowledge/compose/recipient.ts';
+import { type RecipientOf, recipientOf } from '../acknowledge/compose/recipient.ts';
 import { languagesIn } from '../acknowledge/compose/languages.ts';
 import { type Preview, preview, sampleRequest } from '../acknowledge/compose/preview.ts';
-import { leaveWish, wishMax } from '../acknowledge/queue/retry-requests.ts';
+import { leaveRetryRequest, retryRequestMax } from '../acknowledge/queue/retry-requests.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError, messageOf, UsageError } from '../model/errors.ts';
 import { silent } from '../lib/logger.ts';
@@ -19,7 +19,7 @@ import { openRegistrarBook } from '../config/registrar-book-file.ts';
 import { holderOf } from '../spool/fencing/fencing.ts';
 import { replayJournal } from '../spool/journal-file.ts';
 import { openReader } from '../spool/mailbox/reader.ts';
-import { understander } from './spool-views.ts';
+import { openMailParser } from './spool-views.ts';
 
 const runtime = nodeRuntime;
 /** How long a verb waits for the stage to take a wish. */
@@ -30,11 +30,11 @@ export class AcksView {
   readonly #config: Config;
   readonly #reader: RequestReader;
   readonly #state: AckState;
-  readonly #addressee: AddresseeOf;
+  readonly #addressee: RecipientOf;
   /** What could not be looked at, in words. */
   readonly note: string | undefined;
 
-  private constructor(config: Config, state: AckState, addressee: AddresseeOf, note: string | undefined) {
+  private constructor(config: Config, state: AckState, addressee: RecipientOf, note: string | undefined) {
     this.#config = config;
     this.#reader = openReader(runtime, config.spool.dir);
     this.#state = state;
@@ -52,7 +52,7 @@ export class AcksView {
       note = `${messageOf(error)} Recipients and languages are shown as without a book.`;
       return undefined;
     });
-    return new AcksView(config, state, (request) => addresseeOf(request, inForce?.book, config.ack.language), note);
+    return new AcksView(config, state, (request) => recipientOf(request, inForce?.book, config.ack.language), note);
   }
 
   /** Those that failed for good, are tried again, or wait. */
@@ -86,15 +86,15 @@ export class AcksView {
 
   /** @throws ConfigError when the templates cannot be used */
   async preview(request: StoredRequest, language?: string): Promise<Preview> {
-    const understand = await understander(this.#config, this.#state, silent);
-    const parts = { config: this.#config, disk: runtime.disk, understand, addressee: this.#addressee };
+    const parseMail = await openMailParser(this.#config, this.#state, silent);
+    const parts = { config: this.#config, disk: runtime.disk, parseMail, addressee: this.#addressee };
     return preview(parts, request, language);
   }
 
   /** Those that failed for good and whose words are kept, and with `waiting` those that wait for their next try too. */
   troubled(waiting: boolean): number[] {
     const all = [...this.#state.failures, ...(waiting ? this.#state.pending : [])].map(({ sequence }) => sequence);
-    return all.toSorted((a, b) => a - b).slice(0, wishMax);
+    return all.toSorted((a, b) => a - b).slice(0, retryRequestMax);
   }
 
   /**
@@ -105,7 +105,7 @@ export class AcksView {
   async ask(sequences: readonly number[], resend: boolean): Promise<'taken' | 'left' | 'not taken yet'> {
     const spool = this.#config.spool.dir;
     const ranges: readonly Range[] = toRanges(sequences);
-    const path = await leaveWish(runtime, spool, { at: runtime.clock.now(), ranges, resend });
+    const path = await leaveRetryRequest(runtime, spool, { at: runtime.clock.now(), ranges, resend });
     const holder = await holderOf(runtime, spool, 'acknowledge');
     if (!holder || holder.state === 'dead') return 'left';
     const until = runtime.clock.elapsed() + patienceMs;

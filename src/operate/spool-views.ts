@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 import { DamagedLogError } from '../model/errors.ts';
 import { type Logger, silent } from '../lib/logger.ts';
 import { readOpening } from '../model/opening.ts';
-import type { Understand } from '../model/parsed-mail.ts';
+import type { ParseMail } from '../model/parsed-mail.ts';
 import type { Holder, RegistryView, Views } from './views.ts';
 import type { JournalState } from '../ports/journal.ts';
 import { nodeRuntime } from '../lib/node-runtime.ts';
@@ -44,15 +44,15 @@ export async function replayAcks(spool: string): Promise<AckState> {
  * Tells what kept requests ask for. A mail that acknowledging has found to be poison is not tried here, and what is found
  * here is remembered in memory.
  */
-export async function understander(config: Config, state: AckState, log: Logger): Promise<Understand> {
-  const { understandingReader } = await import('../mail/parse-mail.ts');
-  const { MimeReader } = await import('../mail/mime-parser.ts');
-  const { PoisonGuard } = await import('../mail/parser-guard.ts');
+export async function openMailParser(config: Config, state: AckState, log: Logger): Promise<ParseMail> {
+  const { mailParser } = await import('../mail/parse-mail.ts');
+  const { MimeParser } = await import('../mail/mime-parser.ts');
+  const { ParserGuard } = await import('../mail/parser-guard.ts');
   const { clock } = runtime;
-  const parser = new MimeReader({ clock, deadlineMs: config.ack.parse_seconds * 1000 });
+  const parser = new MimeParser({ clock, deadlineMs: config.ack.parse_seconds * 1000 });
   const note = async (event: AckEvent): Promise<void> => state.apply(event);
-  const guard = new PoisonGuard({ parser, state, note, clock, log, suspects: 0 });
-  return understandingReader(config.ack.parse_bytes, (request) => guard.parseOf(request));
+  const guard = new ParserGuard({ parser, state, note, clock, log, suspects: 0 });
+  return mailParser(config.ack.parse_bytes, (request) => guard.parseOf(request));
 }
 
 async function replayLeases(spool: string): Promise<RegistryView> {
@@ -71,10 +71,10 @@ export async function openViews(config: Config): Promise<Views> {
       holders.push({ stage, pid, host, since, epoch, state });
     }
   }
-  const { readIntakeState } = await import('../intake/intake-status.ts');
-  const { readSendingState } = await import('../acknowledge/transport/transport-status.ts');
+  const { readIntakeStatus } = await import('../intake/intake-status.ts');
+  const { readTransportStatus } = await import('../acknowledge/transport/transport-status.ts');
   const acks = await replayAcks(spool);
-  const intake = await readIntakeState(runtime, spool);
+  const intake = await readIntakeStatus(runtime, spool);
   const reader = openReader(runtime, spool);
   const logId = await reader.logId();
   return {
@@ -83,9 +83,9 @@ export async function openViews(config: Config): Promise<Views> {
     opening: readOpening(config.opening),
     clock: async () => intake?.clock ?? (await import('../intake/clock/clock-sync.ts')).askClock(runCommand),
     intake,
-    sending: await readSendingState(runtime, spool),
+    sending: await readTransportStatus(runtime, spool),
     reader,
-    understand: await understander(config, acks, silent),
+    parseMail: await openMailParser(config, acks, silent),
     acks,
     registry: await replayLeases(spool),
     holders,

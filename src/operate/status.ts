@@ -9,7 +9,7 @@ import {
   type OpeningReport,
   openingReport,
 } from './opening-status.ts';
-import type { Holder, IntakeView, RegistrarsView, SendingView, Views } from './views.ts';
+import type { Holder, IntakeView, RegistrarsView, TransportView, Views } from './views.ts';
 
 /** What `seawall status --json` prints. Times are UTC, ages in seconds. */
 export interface StatusReport {
@@ -140,7 +140,10 @@ function intakeNow(
   };
 }
 
-function sendingNow({ carriers, troubles, troubled }: SendingView, now: number): NonNullable<StatusReport['sending']> {
+function sendingNow(
+  { carriers, troubles, troubled }: TransportView,
+  now: number,
+): NonNullable<StatusReport['sending']> {
   const shown = troubles.map(({ name, text, since, nextTry }) => ({
     name,
     text,

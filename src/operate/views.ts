@@ -2,7 +2,7 @@
 // brings the real ones; nothing here knows how they are kept.
 
 import type { Opening } from '../model/opening.ts';
-import type { Understand } from '../model/parsed-mail.ts';
+import type { ParseMail } from '../model/parsed-mail.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 
 /** How far the acknowledgements are. */
@@ -44,7 +44,7 @@ interface Gauge {
 }
 
 /** What one registrar, or all strangers together, have in the intake now and have had. */
-interface PartyView {
+interface QuotaView {
   readonly connections: number;
   readonly inProgress: number;
   readonly waiting: number;
@@ -57,8 +57,8 @@ export interface RegistrarsView {
   /** SHA-256 of the book. */
   readonly book: string;
   readonly size: number;
-  readonly strangers: PartyView;
-  readonly byId: Readonly<Record<string, PartyView>>;
+  readonly strangers: QuotaView;
+  readonly byId: Readonly<Record<string, QuotaView>>;
 }
 
 /** What the intake said last, if it is alive. */
@@ -93,7 +93,7 @@ export interface ClockView {
 }
 
 /** Who carries the acknowledgements, as the stage said last, if it is alive. */
-export interface SendingView {
+export interface TransportView {
   readonly carriers: readonly string[];
   /** Some of those that cannot be reached, and how many there are. Times in milliseconds since 1970 UTC. */
   readonly troubles: readonly {
@@ -114,12 +114,12 @@ export interface Views {
   readonly clock: () => Promise<ClockView>;
   readonly reader: RequestReader;
   /** Reads what a request asks for, again from the kept mail. */
-  readonly understand: Understand;
+  readonly parseMail: ParseMail;
   readonly acks: AckView;
   readonly registry: RegistryView;
   readonly holders: readonly Holder[];
   readonly intake: IntakeView | undefined;
-  readonly sending: SendingView | undefined;
+  readonly sending: TransportView | undefined;
   readonly free: { readonly bytes: number; readonly inodes: number } | undefined;
   /** Less free room than this, and new mail gets 452. */
   readonly floor: { readonly bytes: number; readonly inodes: number };

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { DamagedLogError, messageOf } from '../model/errors.ts';
 import type { Journal, JournalState } from '../ports/journal.ts';
 import { deferred, type Disk, type DiskFile, errorCode, type Runtime } from '../ports/runtime.ts';
-import { type Claim, claim } from './fencing/fencing.ts';
+import { type FencedLock, acquireFencedLock } from './fencing/fencing.ts';
 import type { Locks } from './fencing/lock-file.ts';
 
 /** A journal is compacted when it is larger than this, and much larger than its snapshot was. */
@@ -63,7 +63,7 @@ class JournalFile<Event> implements Journal<Event> {
   readonly #spool: string;
   readonly #name: string;
   readonly #state: JournalState<Event>;
-  readonly #claim: Claim;
+  readonly #claim: FencedLock;
   #file: DiskFile | undefined;
   #size = 0;
   #snapshotSize = 0;
@@ -72,7 +72,7 @@ class JournalFile<Event> implements Journal<Event> {
   #stopped: Error | undefined;
   readonly #lost = deferred<Error>();
 
-  constructor(disk: Disk, spool: string, name: string, state: JournalState<Event>, held: Claim) {
+  constructor(disk: Disk, spool: string, name: string, state: JournalState<Event>, held: FencedLock) {
     this.#disk = disk;
     this.#spool = spool;
     this.#name = name;
@@ -168,7 +168,7 @@ export async function openJournalFile<Event>(
   name: string,
   state: JournalState<Event>,
 ): Promise<Journal<Event>> {
-  const held = await claim(runtime, locks, spool, name);
+  const held = await acquireFencedLock(runtime, locks, spool, name);
   try {
     await replayJournal(runtime.disk, spool, name, state);
     const journal = new JournalFile(runtime.disk, spool, name, state, held);

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { ConfigError } from '../model/errors.ts';
 import { type Disk, errorCode, type Runtime } from '../ports/runtime.ts';
-import type { Claim } from './fencing/fencing.ts';
+import type { FencedLock } from './fencing/fencing.ts';
 
 const rehearsalPrefix = 'rehearsal-';
 
@@ -47,7 +47,7 @@ export async function checkKind(disk: Disk, spool: string, rehearsal: boolean): 
 }
 
 /** The name of the log whose claim is held; made now if it has none yet. @throws ConfigError as `checkKind` */
-export async function logIdFor(runtime: Runtime, held: Claim, spool: string, rehearsal: boolean): Promise<string> {
+export async function logIdFor(runtime: Runtime, held: FencedLock, spool: string, rehearsal: boolean): Promise<string> {
   const known = await readLogId(runtime.disk, spool);
   if (known !== undefined) {
     assertKind(known, spool, rehearsal);

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { automaticReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
+import { autoReplyReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
 import { fieldsOf } from '../../src/mail/header-fields.ts';
 import { sample } from '../support/acknowledging.ts';
 
 const reason = (header: string, from = 'ops@registres.example'): string | undefined =>
-  automaticReason(from, fieldsOf(Buffer.from(`${header}\r\n\r\nAuto-Submitted: auto-replied\r\n`)));
+  autoReplyReason(from, fieldsOf(Buffer.from(`${header}\r\n\r\nAuto-Submitted: auto-replied\r\n`)));
 
 for (const header of [
   'Auto-Submitted: auto-replied',
@@ -40,17 +40,17 @@ for (const header of ['Subject: x', 'Auto-Submitted: no', 'Auto-Submitted: No (r
 }
 
 test('automatic mail: is not seen in what stands behind the header, nor in a mail that has none', () => {
-  assert.equal(automaticReason('a@b', fieldsOf(Buffer.from('\r\nAuto-Submitted: auto-replied\r\n'))), undefined);
+  assert.equal(autoReplyReason('a@b', fieldsOf(Buffer.from('\r\nAuto-Submitted: auto-replied\r\n'))), undefined);
   assert.equal(reason('Subject: x', 'domain-request@registres.example'), undefined);
 });
 
 test('automatic mail: is told apart in the samples', async () => {
-  assert.equal(automaticReason('a@b', fieldsOf(await sample('auto-reply'))), 'Auto-Submitted');
-  assert.equal(automaticReason('a@b', fieldsOf(await sample('automaton-three-requests'))), undefined);
+  assert.equal(autoReplyReason('a@b', fieldsOf(await sample('auto-reply'))), 'Auto-Submitted');
+  assert.equal(autoReplyReason('a@b', fieldsOf(await sample('automaton-three-requests'))), undefined);
 });
 
 const withContact = (header: string, from = ''): string | undefined =>
-  automaticReason(from, fieldsOf(Buffer.from(`${header}\r\n\r\n`)), true);
+  autoReplyReason(from, fieldsOf(Buffer.from(`${header}\r\n\r\n`)), true);
 
 test('automatic mail: the null sender alone is none when the registrar has a contact', () => {
   assert.equal(withContact('Subject: a request'), undefined);
@@ -62,5 +62,5 @@ test('automatic mail: the null sender alone is none when the registrar has a con
   const own = '<SW-000000001-*.1700000000000@ack.registry.example>';
   assert.match(withContact(`In-Reply-To: ${own}`) ?? '', /answers an acknowledgement/);
   assert.match(withContact(`References: <a@b> ${own}`) ?? '', /answers an acknowledgement/);
-  assert.equal(automaticReason('ops@a.example', fieldsOf(Buffer.from(`References: ${own}\r\n\r\n`)), true), undefined);
+  assert.equal(autoReplyReason('ops@a.example', fieldsOf(Buffer.from(`References: ${own}\r\n\r\n`)), true), undefined);
 });

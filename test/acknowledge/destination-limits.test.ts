@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Destinations, limitsOf } from '../../src/acknowledge/queue/destination-limits.ts';
+import { DestinationLimits, limitsOf } from '../../src/acknowledge/queue/destination-limits.ts';
 import { domainOf } from '../../src/acknowledge/transport/mail-domain.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
 import { MailSink } from '../support/mail-sink.ts';
@@ -12,7 +12,7 @@ function around(connections: number, perSecond: number, exceptions: string[] = [
   const clock = new TurnedClock();
   const turns: number[] = [];
   const limitOf = limitsOf({ connections, perSecond }, exceptions);
-  const gate = new Destinations({ clock, limitOf, turn: (sequence) => void turns.push(sequence) });
+  const gate = new DestinationLimits({ clock, limitOf, turn: (sequence) => void turns.push(sequence) });
   return { clock, turns, gate };
 }
 

@@ -6,16 +6,16 @@ import { DnsCache } from '../../src/acknowledge/transport/dns-cache.ts';
 import { deferred } from '../../src/ports/runtime.ts';
 import { settle, TurnedClock } from '../support/memory.ts';
 
-interface Asked {
+interface ParsedRequest {
   readonly name: string;
   answer(value: string, freshMs?: number, staleMs?: number): void;
   fail(): void;
 }
 
 /** A cache whose lookups the test answers when it likes. */
-function cacheWith(most = 100): { cache: DnsCache<string>; clock: TurnedClock; asked: Asked[] } {
+function cacheWith(most = 100): { cache: DnsCache<string>; clock: TurnedClock; asked: ParsedRequest[] } {
   const clock = new TurnedClock();
-  const asked: Asked[] = [];
+  const asked: ParsedRequest[] = [];
   const cache = new DnsCache<string>({
     clock,
     most,

@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { simpleParser } from 'mailparser';
-import { type AddresseeOf, addresseeOf } from '../../src/acknowledge/compose/recipient.ts';
+import { type RecipientOf, recipientOf } from '../../src/acknowledge/compose/recipient.ts';
 import { composer } from '../../src/acknowledge/compose/compose.ts';
 import { loadLanguages } from '../../src/acknowledge/compose/languages.ts';
 import { fieldsOf } from '../../src/mail/header-fields.ts';
 import { headerText, textPart } from '../../src/acknowledge/compose/mime.ts';
 import { readMail } from '../../src/mail/read-text.ts';
-import { understand } from '../../src/mail/parse-text.ts';
+import { parseRequests } from '../../src/mail/parse-text.ts';
 import type { StoredRequest } from '../../src/model/request.ts';
 import type { RegistrarBook } from '../../src/config/registrar-book.ts';
-import { notUnderstood } from '../../src/model/parsed-mail.ts';
+import { unparsedMail } from '../../src/model/parsed-mail.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import { sample, templates } from '../support/acknowledging.ts';
 import { parseRegistrarBook } from '../../src/config/registrar-book-file.ts';
@@ -27,9 +27,9 @@ function stored(message: Buffer | string, from = 'ops@registres.example'): Store
 
 const languages = await loadLanguages(nodeRuntime.disk, templates, 'en');
 const toSender =
-  (language: string): AddresseeOf =>
+  (language: string): RecipientOf =>
   (kept) =>
-    addresseeOf(kept, undefined, language);
+    recipientOf(kept, undefined, language);
 
 /** The acknowledgement of a request, as bytes. */
 async function acknowledge(
@@ -39,7 +39,7 @@ async function acknowledge(
 ): Promise<Buffer> {
   const compose = composer({ from, name: 'ack.registry.example', languages, addressee: toSender(language) });
   const readable = await readMail(kept.message, parse);
-  const mail = compose(kept, readable ? understand(readable) : notUnderstood, fieldsOf(kept.message));
+  const mail = compose(kept, readable ? parseRequests(readable) : unparsedMail, fieldsOf(kept.message));
   assert.ok(mail);
   return mail.bytes;
 }
@@ -254,7 +254,7 @@ test('text parts come back as they were, encoded or not', async () => {
 
 test('a sender address that cannot stand in a header gets no acknowledgement', async () => {
   const compose = composer({ from: 'a@b', name: 'n', languages, addressee: toSender('en') });
-  const to = (from: string): unknown => compose(stored('x', from), notUnderstood, new Map())?.to;
+  const to = (from: string): unknown => compose(stored('x', from), unparsedMail, new Map())?.to;
   for (const bad of ['a b@c', 'a@b\r\nBcc: x@y', 'no-at-sign', '<a@b>', `${'a'.repeat(400)}@b`])
     assert.equal(to(bad), undefined);
   for (const good of ['a+b@c.example', '"quoted"@c.example', 'a@[192.0.2.1]', 'jörg@müller.example'])
@@ -338,10 +338,10 @@ test('the book says in which language and to whom; without its word it is the ho
   const known = { ...kept, client: { ...kept.client, registrar: { id: 'r', by: 'network' as const } } };
   const full = book({ language: 'fr', contact: 'accuses@registres.example' });
   const sender = { to: 'ops@registres.example', language: 'en', contact: false };
-  assert.deepEqual(addresseeOf(known, full, 'en'), { to: 'accuses@registres.example', language: 'fr', contact: true });
-  assert.deepEqual(addresseeOf(known, book({ language: 'fr' }), 'en'), { ...sender, language: 'fr' });
+  assert.deepEqual(recipientOf(known, full, 'en'), { to: 'accuses@registres.example', language: 'fr', contact: true });
+  assert.deepEqual(recipientOf(known, book({ language: 'fr' }), 'en'), { ...sender, language: 'fr' });
   // Nobody known by the book, a book that no longer has the registrar, and no book.
-  assert.deepEqual(addresseeOf(kept, full, 'en'), sender);
-  assert.deepEqual(addresseeOf(known, book({ language: 'fr' }, 'other'), 'en'), sender);
-  assert.deepEqual(addresseeOf(known, undefined, 'en'), sender);
+  assert.deepEqual(recipientOf(kept, full, 'en'), sender);
+  assert.deepEqual(recipientOf(known, book({ language: 'fr' }, 'other'), 'en'), sender);
+  assert.deepEqual(recipientOf(known, undefined, 'en'), sender);
 });

@@ -3,21 +3,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as check, asyncProperty, constantFrom, oneof, string } from 'fast-check';
-import { automaticReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
+import { autoReplyReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
 import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/mail/header-fields.ts';
 import { readMail } from '../../src/mail/read-text.ts';
-import { understand } from '../../src/mail/parse-text.ts';
-import { understandingReader } from '../../src/mail/parse-mail.ts';
-import type { Understanding } from '../../src/model/parsed-mail.ts';
+import { parseRequests } from '../../src/mail/parse-text.ts';
+import { mailParser } from '../../src/mail/parse-mail.ts';
+import type { ParsedMail } from '../../src/model/parsed-mail.ts';
 import type { StoredRequest } from '../../src/model/request.ts';
 import { sample } from '../support/acknowledging.ts';
 import { MemoryLog, request } from '../support/memory.ts';
 import { parse } from '../support/parse.ts';
 
-async function read(mail: Buffer | string, bytes = 65_536): Promise<Understanding> {
+async function read(mail: Buffer | string, bytes = 65_536): Promise<ParsedMail> {
   const readable = await readMail(pieceOf(Buffer.from(mail), bytes), parse);
   assert.ok(readable);
-  return understand(readable);
+  return parseRequests(readable);
 }
 
 /** The reference that is taken out of a subject. */
@@ -29,15 +29,15 @@ function repeatable(messageId: string): string | undefined {
   return messageIdOf(fieldsOf(Buffer.from(`Message-ID: ${messageId}\r\n\r\n`)));
 }
 
-interface Expected extends Partial<Omit<Understanding, 'names' | 'problems'>> {
+interface Expected extends Partial<Omit<ParsedMail, 'names' | 'problems'>> {
   /** U-labels. */
   readonly names: readonly string[];
   /** Line, field and code. */
   readonly problems?: readonly string[];
 }
 
-const unicode = ({ names }: Understanding): string[] => names.map((name) => name.unicode);
-const places = ({ problems }: Understanding): string[] =>
+const unicode = ({ names }: ParsedMail): string[] => names.map((name) => name.unicode);
+const places = ({ problems }: ParsedMail): string[] =>
   problems.map((each) => `${each.line} ${each.field} ${each.code}`);
 
 const expected: Record<string, Expected> = {
@@ -187,7 +187,7 @@ test('odd mails: takes nothing that a mail contains for a reason to stop', async
       const mail = Buffer.from(parts.join(''), 'latin1');
       const readable = await readMail(mail, parse);
       fieldsOf(mail);
-      if (readable) JSON.stringify(understand(readable));
+      if (readable) JSON.stringify(parseRequests(readable));
     }),
     { numRuns: 300 },
   );
@@ -213,8 +213,8 @@ for (const [name, [start, unit]] of Object.entries(heavy)) {
     const fields = fieldsOf(mail);
     messageIdOf(fields);
     referencesOf(fields);
-    automaticReason('a@b', fields);
-    if (readable) understand(readable);
+    autoReplyReason('a@b', fields);
+    if (readable) parseRequests(readable);
     assert.ok(performance.now() - began < 1_000);
   });
 }
@@ -229,7 +229,7 @@ test('for a registry that pulls by name, two spellings of a name are one name', 
   );
   log.add(request('Subject: c\r\n\r\n2a..: xn--mhlenbach-q9a.example\r\n'));
   log.add(request('Subject: d\r\n\r\nno form at all\r\n'));
-  const understandRequest = understandingReader(65_536, () => parse);
+  const understandRequest = mailParser(65_536, () => parse);
   const namesOf = async (each: StoredRequest) => (await understandRequest(each)).names.map(({ ascii }) => ascii);
   const [upperCase, base64, aLabel, none] = await Promise.all(log.stored.map(namesOf));
   assert.deepEqual(base64, ['xn--mhlenbach-q9a.example']);
@@ -241,7 +241,7 @@ test('for a registry that pulls by name, two spellings of a name are one name', 
 test('an understanding is remembered', async () => {
   const log = new MemoryLog();
   log.add(request('Subject: a\r\n\r\n1a..: C\r\n2a..: a.example\r\n'));
-  const understandRequest = understandingReader(65_536, () => parse);
+  const understandRequest = mailParser(65_536, () => parse);
   const first = await understandRequest(log.stored[0]!);
   assert.equal(await understandRequest(log.stored[0]!), first);
 });

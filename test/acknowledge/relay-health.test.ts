@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Trouble } from '../../src/acknowledge/transport/transport.ts';
-import { readSendingState } from '../../src/acknowledge/transport/transport-status.ts';
+import { readTransportStatus } from '../../src/acknowledge/transport/transport-status.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { Stage } from '../../src/ports/stage.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
@@ -36,7 +36,7 @@ function stopAfter(t: TestContext, { clock }: Acknowledging, stage: Stage): void
 /** What `seawall status` would be told of the relays, once it is this many that are in trouble. */
 async function troubles(here: Acknowledging, count: number): Promise<readonly Trouble[]> {
   for (;;) {
-    const said = await readSendingState(nodeRuntime, here.spool);
+    const said = await readTransportStatus(nodeRuntime, here.spool);
     if (said?.troubled === count) return said.troubles;
     await settle();
   }

@@ -6,10 +6,10 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { parseClients } from '../../src/deliver/access/client-accounts.ts';
+import { parseClientAccounts } from '../../src/deliver/access/client-accounts.ts';
 import { hashPassword, isPassword } from '../../src/lib/password-hash.ts';
 import { AddressList } from '../../src/lib/address-list.ts';
-import { Throttle } from '../../src/lib/login-throttle.ts';
+import { LoginThrottle } from '../../src/lib/login-throttle.ts';
 import { call, envelope, openStage, operation, post, valueOf } from '../support/deliver.ts';
 import { runtimeWith, settle, TurnedClock } from '../support/memory.ts';
 import { temporaryFolder } from '../support/spool.ts';
@@ -47,7 +47,10 @@ test('a password hash fits its password and no other', async () => {
 
 test('a clients file is read strictly, and errors name the line', async () => {
   const hash = await hashPassword('x', salt);
-  const [one, two] = parseClients('c', `# us\n\nregistry consumer,reader ${hash}\nback operator - cn=back.example\n`);
+  const [one, two] = parseClientAccounts(
+    'c',
+    `# us\n\nregistry consumer,reader ${hash}\nback operator - cn=back.example\n`,
+  );
   deepEqual([one?.name, one?.roles, one?.certificate], ['registry', ['consumer', 'reader'], undefined]);
   deepEqual([two?.passwordHash, two?.certificate], [undefined, { by: 'cn', value: 'back.example' }]);
   for (const bad of [
@@ -59,9 +62,9 @@ test('a clients file is read strictly, and errors name the line', async () => {
     'a:b reader - cn=x',
     'a reader - cn=x y',
   ]) {
-    throws(() => parseClients('c', `\n${bad}\n`), /^ConfigError: c, line 2: /, bad);
+    throws(() => parseClientAccounts('c', `\n${bad}\n`), /^ConfigError: c, line 2: /, bad);
   }
-  throws(() => parseClients('c', 'a reader - cn=x\na reader - cn=y'), /line 2: the client a is there twice/);
+  throws(() => parseClientAccounts('c', 'a reader - cn=x\na reader - cn=y'), /line 2: the client a is there twice/);
 });
 
 test('without clients the door is open to this machine only, and not to what was passed on', async (t) => {
@@ -173,7 +176,7 @@ test('networks hold what is in them', () => {
 
 test('each failure makes the next answer later, for that address only', async () => {
   const clock = new TurnedClock();
-  const throttle = new Throttle(clock);
+  const throttle = new LoginThrottle(clock);
   const waits: number[] = [];
   for (let each = 0; each < 7; each++) {
     const began = clock.now();

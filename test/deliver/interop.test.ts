@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { understandingReader } from '../../src/mail/parse-mail.ts';
+import { mailParser } from '../../src/mail/parse-mail.ts';
 import { openStage } from '../support/deliver.ts';
 import { parse } from '../support/parse.ts';
 import { MemoryLog, request } from '../support/memory.ts';
@@ -11,7 +11,7 @@ import { temporaryFolder } from '../support/spool.ts';
 import { has, run } from '../support/tools.ts';
 
 /** With everything in the answers that there can be. */
-const reader = () => understandingReader(65_536, () => parse);
+const reader = () => mailParser(65_536, () => parse);
 
 const pathOf = (name: string): string => new URL(name, import.meta.url).pathname;
 
@@ -54,7 +54,7 @@ const programs: Record<string, { needs: string[]; command: string[] }> = {
 
 async function pullsEverything(t: TestContext, command: readonly string[], hex = false): Promise<void> {
   const log = await hostileLog();
-  const { url } = await openStage(t, { log, understand: reader() });
+  const { url } = await openStage(t, { log, parseMail: reader() });
   const [program = '', ...args] = command;
   const { stdout, stderr } = await run(program, [...args, url], { timeout: 30_000 });
   equal(stderr, '');
@@ -103,7 +103,7 @@ for (const [name, { needs, command }] of Object.entries(examples)) {
   test(`the example client works as it is: ${name}`, async (t) => {
     if (!(await has(t, needs))) return;
     const log = await hostileLog();
-    const { url, store } = await openStage(t, { log, understand: reader(), toml: '[soap]\nbatch_count = 4\n' });
+    const { url, store } = await openStage(t, { log, parseMail: reader(), toml: '[soap]\nbatch_count = 4\n' });
     const [program = '', script = ''] = command;
     const folder = join(await temporaryFolder(t), 'requests');
     const args = [pathOf(`../../templates/clients/${script}`), url, folder, 'until-empty'];

@@ -2,15 +2,15 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { understandingReader } from '../../src/mail/parse-mail.ts';
-import { notUnderstood } from '../../src/model/parsed-mail.ts';
+import { mailParser } from '../../src/mail/parse-mail.ts';
+import { unparsedMail } from '../../src/model/parsed-mail.ts';
 import { sample } from '../support/acknowledging.ts';
 import { call, openDesk, openStage, valueOf, valuesOf } from '../support/deliver.ts';
 import { MemoryLog, request } from '../support/memory.ts';
 import { parse } from '../support/parse.ts';
 
 /** A reader remembers by sequence: each log has its own. */
-const reader = () => understandingReader(65_536, () => parse);
+const reader = () => mailParser(65_536, () => parse);
 
 async function logOf(...names: string[]): Promise<MemoryLog> {
   const log = new MemoryLog();
@@ -22,7 +22,7 @@ const inEach = (xml: string): string[] => xml.match(/<request>.*?<\/request>/gs)
 
 test('Fetch, Replay and GetRequest tell names, operation and reference, behind the message', async (t) => {
   const log = await logOf('afnic-create', 'automaton-three-requests', 'rri-create', 'free-text', 'hostile-subject');
-  const { url } = await openStage(t, { log, understand: reader() });
+  const { url } = await openStage(t, { log, parseMail: reader() });
   const fetched = await call(url, 'Fetch', { clientId: 'r', attemptId: '1', max: 9 });
   const told = inEach(fetched.text).map((xml) => [
     ...valuesOf(xml, 'names'),
@@ -48,7 +48,7 @@ test('Fetch, Replay and GetRequest tell names, operation and reference, behind t
 });
 
 test('the same attempt gives the same view again', async () => {
-  const { fetch } = await openDesk({ log: await logOf('rri-create', 'afnic-create'), understand: reader() });
+  const { fetch } = await openDesk({ log: await logOf('rri-create', 'afnic-create'), parseMail: reader() });
   const first = await fetch('a');
   deepEqual((await fetch('a')).request, first.request);
   deepEqual(first.request[0]?.names, ['xn--mhlenbach-q9a.example']);
@@ -57,7 +57,7 @@ test('the same attempt gives the same view again', async () => {
 test('a mail that cannot be read is delivered, without a view', async (t) => {
   const log = new MemoryLog();
   log.add(request(Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))), request(''), request('Subject: x'));
-  const { url } = await openStage(t, { log, understand: reader() });
+  const { url } = await openStage(t, { log, parseMail: reader() });
   const { text } = await call(url, 'Fetch', { clientId: 'r', attemptId: '1', max: 9 });
   deepEqual(valuesOf(text, 'sequence'), ['1', '2', '3']);
   deepEqual(valuesOf(text, 'names'), []);
@@ -77,9 +77,9 @@ test('the registrar that the intake recognised is told', async () => {
 test('whoever hangs up while the mails are read gets no lease', async () => {
   const caller = new AbortController();
   const { desk, store, fetch } = await openDesk({
-    understand: async () => {
+    parseMail: async () => {
       caller.abort();
-      return notUnderstood;
+      return unparsedMail;
     },
   });
   const input = { clientId: 'registry', attemptId: '1', max: 3 };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { namespace, operationNames, operationOf } from '../../src/deliver/soap/contract.ts';
 import { wsdl } from '../../src/deliver/soap/wsdl.ts';
 import { readXml, type XmlElement } from '../../src/deliver/soap/xml-read.ts';
-import { cleanText, escapeXml, writeFields } from '../../src/deliver/soap/xml-write.ts';
+import { sanitizeText, escapeXml, writeFields } from '../../src/deliver/soap/xml-write.ts';
 
 const wsdlSpace = 'http://schemas.xmlsoap.org/wsdl/';
 const soapSpace = 'http://schemas.xmlsoap.org/wsdl/soap/';
@@ -145,8 +145,8 @@ test('every tns name leads to something', () => {
 });
 
 test('text is cleaned of what XML cannot carry, and nothing else', () => {
-  equal(cleanText('a\u0000\u0001\u000B\uFFFE\uD800b\uDC00'), 'a\uFFFD\uFFFD\uFFFD\uFFFD\uFFFDb\uFFFD');
-  equal(cleanText('é😀\t\n'), 'é😀\t\n');
+  equal(sanitizeText('a\u0000\u0001\u000B\uFFFE\uD800b\uDC00'), 'a\uFFFD\uFFFD\uFFFD\uFFFD\uFFFDb\uFFFD');
+  equal(sanitizeText('é😀\t\n'), 'é😀\t\n');
   equal(escapeXml('<![CDATA[x]]>&"\'\r'), '&lt;![CDATA[x]]&gt;&amp;&quot;&apos;&#13;');
 });
 

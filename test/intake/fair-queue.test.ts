@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Claimant, Places, type Turn } from '../../src/intake/policy/fair-queue.ts';
+import { Flow, FairQueue, type Permit } from '../../src/intake/policy/fair-queue.ts';
 
 /** A claimant that notes who of it got its turn. */
-function asking(places: Places, claimant: Claimant, count: number, begun: Turn[]): void {
+function asking(places: FairQueue, claimant: Flow, count: number, begun: Permit[]): void {
   for (let i = 0; i < count; i++) places.ask(claimant, (turn) => begun.push(turn));
 }
 
 test('within its own places nobody waits, whatever the others do', () => {
-  const places = new Places(4);
-  const [crowd, few] = [new Claimant(1, 2, 1000), new Claimant(1, 2, 1000)];
-  const begun: Turn[] = [];
+  const places = new FairQueue(4);
+  const [crowd, few] = [new Flow(1, 2, 1000), new Flow(1, 2, 1000)];
+  const begun: Permit[] = [];
   asking(places, crowd, 1000, begun);
   assert.equal(begun.length, 2 + 4);
   asking(places, few, 2, begun);
@@ -24,9 +24,9 @@ test('within its own places nobody waits, whatever the others do', () => {
 });
 
 test('common places go round by weight, however many wait', () => {
-  const places = new Places(5);
-  const [single, double] = [new Claimant(1, 0, 1e6), new Claimant(2, 0, 1e6)];
-  const begun: Turn[] = [];
+  const places = new FairQueue(5);
+  const [single, double] = [new Flow(1, 0, 1e6), new Flow(2, 0, 1e6)];
+  const begun: Permit[] = [];
   asking(places, single, 5_000, begun);
   asking(places, double, 700, begun);
   for (let i = 0; i < 900; i++) places.release(begun[i]!, 1_000);
@@ -36,9 +36,9 @@ test('common places go round by weight, however many wait', () => {
 });
 
 test('a large message uses as many turns as it has of 64 KiB begun', () => {
-  const places = new Places(1);
-  const [large, small] = [new Claimant(1, 0, 1e6), new Claimant(1, 0, 1e6)];
-  const begun: Turn[] = [];
+  const places = new FairQueue(1);
+  const [large, small] = [new Flow(1, 0, 1e6), new Flow(1, 0, 1e6)];
+  const begun: Permit[] = [];
   asking(places, large, 200, begun);
   asking(places, small, 800, begun);
   for (let i = 0; i < 500; i++) places.release(begun[i]!, begun[i]!.claimant === large ? 4 * 65_536 : 1_000);
@@ -47,9 +47,9 @@ test('a large message uses as many turns as it has of 64 KiB begun', () => {
 });
 
 test('whoever could not go for its own bounds has saved up no turns', () => {
-  const places = new Places(2);
-  const [bounded, other] = [new Claimant(1, 0, 1), new Claimant(1, 0, 1e6)];
-  const begun: Turn[] = [];
+  const places = new FairQueue(2);
+  const [bounded, other] = [new Flow(1, 0, 1), new Flow(1, 0, 1e6)];
+  const begun: Permit[] = [];
   asking(places, bounded, 100, begun);
   asking(places, other, 1_000, begun);
   // The one message of `bounded` takes as long as 400 of the other.
@@ -62,9 +62,9 @@ test('whoever could not go for its own bounds has saved up no turns', () => {
 });
 
 test('a turn that is given up is passed over, and the line goes on', () => {
-  const places = new Places(1);
-  const [a, b] = [new Claimant(1, 0, 10), new Claimant(1, 0, 10)];
-  const begun: Turn[] = [];
+  const places = new FairQueue(1);
+  const [a, b] = [new Flow(1, 0, 10), new Flow(1, 0, 10)];
+  const begun: Permit[] = [];
   asking(places, a, 1, begun);
   const waits = places.ask(a, (turn) => begun.push(turn));
   asking(places, b, 1, begun);
@@ -78,10 +78,10 @@ test('no sequence of events breaks the bounds, starves anyone or leaves a place 
   const event = fc.record({ who: fc.nat(3), what: fc.nat(5), bytes: fc.nat(200_000) });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 300 }), fc.nat(4), (events, common) => {
-      const places = new Places(common);
-      const all = [1, 2, 3, 5].map((weight, i) => new Claimant(weight, i, 4 + i));
-      const begun: Turn[] = [];
-      const waiting = new Set<Turn>();
+      const places = new FairQueue(common);
+      const all = [1, 2, 3, 5].map((weight, i) => new Flow(weight, i, 4 + i));
+      const begun: Permit[] = [];
+      const waiting = new Set<Permit>();
       for (const { who, what, bytes } of events) {
         const claimant = all[who]!;
         if (what < 3) {

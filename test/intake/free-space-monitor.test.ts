@@ -7,7 +7,7 @@ import { AckState } from '../../src/acknowledge/journal/ack-state.ts';
 import { LeaseState } from '../../src/deliver/leases/lease-state.ts';
 import { collectStatus, formatStatus } from '../../src/operate/status.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';
-import { notUnderstood } from '../../src/model/parsed-mail.ts';
+import { unparsedMail } from '../../src/model/parsed-mail.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import { settle, TurnedClock } from '../support/memory.ts';
 import { SmtpClient } from '../support/smtp-client.ts';
@@ -102,7 +102,7 @@ test('status says when the disk is below the floor', async (t) => {
     acks: new AckState(),
     registry: new LeaseState(),
     holders: [],
-    understand: async () => notUnderstood,
+    parseMail: async () => unparsedMail,
     floor: { bytes: 1_000, inodes: 10 },
     intake: undefined,
     sending: undefined,

@@ -3,9 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeConfig } from '../../src/config/config.ts';
-import { Clients, clientOf } from '../../src/intake/policy/connection-limits.ts';
-import { readIntakeState } from '../../src/intake/intake-status.ts';
-import { Ladder } from '../../src/intake/policy/load-shedding.ts';
+import { ConnectionLimits, clientOf } from '../../src/intake/policy/connection-limits.ts';
+import { readIntakeStatus } from '../../src/intake/intake-status.ts';
+import { LoadShedder } from '../../src/intake/policy/load-shedding.ts';
 import { openViews } from '../../src/operate/spool-views.ts';
 import { collectStatus, formatStatus } from '../../src/operate/status.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
@@ -18,7 +18,7 @@ const gauge = (used: number, most = 100, name = 'line') => ({ name, used, most }
 
 test('the ladder goes up as work gathers, and comes down a fifth below, by itself', async () => {
   const clock = new TurnedClock();
-  const ladder = new Ladder(clock);
+  const ladder = new LoadShedder(clock);
   const idle = gauge(0, 100, 'connections');
   const at = (used: number): string => ladder.stand([gauge(used), gauge(1)], idle).rung;
   assert.deepEqual([0, 49, 50, 41, 40.1].map(at), ['normal', 'normal', 'slow', 'slow', 'slow']);
@@ -35,7 +35,7 @@ test('the ladder goes up as work gathers, and comes down a fifth below, by itsel
 });
 
 test('where connections are short those who are in go on, and the silent are hurried', () => {
-  const ladder = new Ladder(new TurnedClock());
+  const ladder = new LoadShedder(new TurnedClock());
   const busy = (used: number) => ladder.stand([gauge(10)], gauge(used, 100, 'connections'));
   assert.deepEqual(busy(79), { rung: 'normal', work: 'normal', why: '' });
   assert.deepEqual(busy(80), { rung: 'slow', work: 'normal', why: 'connections: 80 of 100' });
@@ -49,7 +49,7 @@ test('a client is an address, in IPv6 a /64; its connections are counted at once
   assert.equal(clientOf('::1'), '0:0:0:0');
   const clock = new TurnedClock();
   const unlimited = ['192.0.2.0/24', '::1'];
-  const clients = new Clients({ connections: 2, connectionsPerMinute: 3, unlimited }, clock);
+  const clients = new ConnectionLimits({ connections: 2, connectionsPerMinute: 3, unlimited }, clock);
   for (let i = 0; i < 10; i++) assert.equal(clients.arrive('192.0.2.9'), undefined);
   for (let i = 0; i < 10; i++) assert.equal(clients.arrive('::1'), undefined);
   assert.equal(clients.arrive('198.51.100.1'), undefined);
@@ -177,7 +177,7 @@ test('up the ladder and down again on real sockets: slow, 451, 421, and all is w
       const patience = performance.now() + 2_000;
       while (performance.now() < patience) {
         await settle();
-        const state = await readIntakeState(runtimeWith(clock), spool);
+        const state = await readIntakeStatus(runtimeWith(clock), spool);
         told = `${state?.rung} ${state?.why}`;
         if (rung.test(told)) return;
       }
@@ -218,11 +218,11 @@ test('what the intake said is not trusted when it is dead, nor when it cannot be
   const spool = await temporaryFolder(t);
   const intake = await intakeOn(t, spool);
   const path = join(spool, 'intake.state');
-  const said = async () => readIntakeState(nodeRuntime, spool);
+  const said = async () => readIntakeStatus(nodeRuntime, spool);
   await intake.stop();
   assert.equal((await said())?.rung, 'normal', 'the process, which is ours, lives');
   const dead = { ...nodeRuntime, processes: { ...nodeRuntime.processes, state: () => 'dead' as const } };
-  assert.equal(await readIntakeState(dead, spool), undefined);
+  assert.equal(await readIntakeStatus(dead, spool), undefined);
   await writeFile(path, (await readFile(path)).subarray(0, 40));
   assert.equal(await said(), undefined);
   const report = await collectStatus(await openViews(makeConfig(undefined, { SEAWALL_SPOOL_DIR: spool })), Date.now());

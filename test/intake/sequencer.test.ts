@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NotSequencedError, type Place, Sequencer } from '../../src/intake/sequencer.ts';
+import { NotSequencedError, type Kept, Sequencer } from '../../src/intake/sequencer.ts';
 import type { NewRequest } from '../../src/model/request.ts';
 import type { RequestWriter } from '../../src/ports/request-log.ts';
 import { request, settle } from '../support/memory.ts';
@@ -33,7 +33,7 @@ class HeldLog implements RequestWriter {
   async close(): Promise<void> {}
 }
 
-async function sequencesOf(places: readonly Promise<Place>[]): Promise<number[]> {
+async function sequencesOf(places: readonly Promise<Kept>[]): Promise<number[]> {
   return (await Promise.all(places)).map((each) => each.sequence);
 }
 

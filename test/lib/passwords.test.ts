@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { seawall } from '../../loadtest/daemon.ts';
-import { parseClients } from '../../src/deliver/access/client-accounts.ts';
+import { parseClientAccounts } from '../../src/deliver/access/client-accounts.ts';
 import { isPassword } from '../../src/lib/password-hash.ts';
 import { temporaryFolder } from '../support/spool.ts';
 
@@ -31,7 +31,7 @@ test('passwd adds a client, changes its password, and leaves the other lines alo
     after,
     /^# who may call\nbackend consumer,reader scrypt\$\S+ -\noffice operator - cn=office\.registry\.example\n$/,
   );
-  const hash = parseClients(file, after)[0]!.passwordHash!;
+  const hash = parseClientAccounts(file, after)[0]!.passwordHash!;
   assert.ok((await isPassword('second password', hash)) && !(await isPassword('first password', hash)));
 });
 

@@ -3,20 +3,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as check, constantFrom, oneof, property, string } from 'fast-check';
-import { readName } from '../../src/mail/domain-name.ts';
-import { understand } from '../../src/mail/parse-text.ts';
-import type { Understanding } from '../../src/model/parsed-mail.ts';
+import { parseDomainName } from '../../src/mail/domain-name.ts';
+import { parseRequests } from '../../src/mail/parse-text.ts';
+import type { ParsedMail } from '../../src/model/parsed-mail.ts';
 
-const read = (text: string, subject = ''): Understanding => understand({ subject, lines: text.split('\n') });
+const read = (text: string, subject = ''): ParsedMail => parseRequests({ subject, lines: text.split('\n') });
 
 /** `create a.example b.example [R-1]` for each request. */
-const requestsOf = ({ requests }: Understanding): string[] =>
+const requestsOf = ({ requests }: ParsedMail): string[] =>
   requests.map(({ operation = '-', names, reference = '-' }) =>
     [operation, ...names.map(({ unicode }) => unicode), `[${reference}]`].join(' '),
   );
 
 /** `2 2a not-a-name: foo` for each problem. */
-const problemsOf = ({ problems }: Understanding): string[] =>
+const problemsOf = ({ problems }: ParsedMail): string[] =>
   problems.map(({ line, field, code, value }) => `${line} ${field} ${code}${value && `: ${value}`}`);
 
 interface Case {
@@ -242,11 +242,11 @@ const names: Record<string, readonly [unicode: string, ascii: string] | string> 
 
 for (const [text, wanted] of Object.entries(names)) {
   test(`a name: ${text.slice(0, 40)} is ${typeof wanted === 'string' ? wanted : wanted[1].slice(0, 40)}`, () => {
-    const found = readName(text);
+    const found = parseDomainName(text);
     const shown = typeof found === 'string' ? found : [found.unicode, found.ascii];
     assert.deepEqual(shown, wanted);
     if (typeof found === 'string') return;
-    for (const spelling of [found.ascii, found.unicode]) assert.deepEqual(readName(spelling), found);
+    for (const spelling of [found.ascii, found.unicode]) assert.deepEqual(parseDomainName(spelling), found);
   });
 }
 
@@ -286,7 +286,7 @@ function costOf(text: string): number {
   const lines = text.split('\n');
   const once = (): number => {
     const before = process.cpuUsage().user;
-    understand({ subject: text, lines });
+    parseRequests({ subject: text, lines });
     return (process.cpuUsage().user - before) / 1_000;
   };
   return Math.min(...Array.from({ length: 5 }, once));

@@ -6,8 +6,8 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { pino } from 'pino';
 import type { AckEvent } from '../../src/acknowledge/journal/ack-events.ts';
 import { AckState } from '../../src/acknowledge/journal/ack-state.ts';
-import { MimeReader, NoParserError, PoisonError } from '../../src/mail/mime-parser.ts';
-import { PoisonGuard } from '../../src/mail/parser-guard.ts';
+import { MimeParser, NoParserError, PoisonError } from '../../src/mail/mime-parser.ts';
+import { ParserGuard } from '../../src/mail/parser-guard.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
@@ -35,8 +35,8 @@ const script = new URL(
 
 const start = (options: WorkerOptions): Worker => new Worker(script, options);
 
-function readerOf(t: TestContext, deadlineMs: number, on: Clock = clock): MimeReader {
-  const reader = new MimeReader({ clock: on, deadlineMs, start });
+function readerOf(t: TestContext, deadlineMs: number, on: Clock = clock): MimeParser {
+  const reader = new MimeParser({ clock: on, deadlineMs, start });
   t.after(() => reader.close());
   return reader;
 }
@@ -104,7 +104,7 @@ test('a process that stood still for an hour has lost a step of the deadline, no
 });
 
 test('closing ends what is read without calling it poison', async () => {
-  const reader = new MimeReader({ clock, deadlineMs: 60_000, start });
+  const reader = new MimeParser({ clock, deadlineMs: 60_000, start });
   await reader.read(Buffer.from('starts'));
   const read = assert.rejects(reader.read(Buffer.from('loops')), NoParserError);
   await new Promise((resolve) => setImmediate(resolve));
@@ -116,7 +116,7 @@ test('closing ends what is read without calling it poison', async () => {
 const broken = (): Worker => new Worker('throw new Error("nothing here")', { eval: true });
 
 test('a parser that cannot be started is no mail’s fault', async (t) => {
-  const reader = new MimeReader({ clock, deadlineMs: 60_000, start: broken });
+  const reader = new MimeParser({ clock, deadlineMs: 60_000, start: broken });
   t.after(() => reader.close());
   await assert.rejects(reader.read(Buffer.from('x')), { name: 'NoParserError', message: /nothing here/ });
 });
@@ -139,7 +139,7 @@ function guarded(t: TestContext, suspects: number, state = new AckState()): Guar
     notes.push(event);
     state.apply(event);
   };
-  const guard = new PoisonGuard({ parser: readerOf(t, 60_000), state, note, clock, log, suspects });
+  const guard = new ParserGuard({ parser: readerOf(t, 60_000), state, note, clock, log, suspects });
   const stored = new MemoryLog();
   const read = (sequence: number, mail: string): Promise<readonly string[] | undefined> => {
     while (stored.stored.length < sequence) stored.add(request('x'));

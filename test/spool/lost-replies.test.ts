@@ -7,10 +7,10 @@ import type { NewRequest } from '../../src/model/request.ts';
 import { sequenceOf } from '../../src/model/ticket.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { Runtime } from '../../src/ports/runtime.ts';
-import { Marks, writeMarks } from '../../src/spool/dedup/fingerprint-file.ts';
+import { MailboxFingerprints, writeFingerprints } from '../../src/spool/dedup/fingerprint-file.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
-import { mailboxFolder, openMailboxes } from '../../src/spool/mailbox/writer.ts';
-import { Repeats } from '../../src/spool/dedup/deduplication.ts';
+import { mailboxFolder, openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
+import { Deduplicator } from '../../src/spool/dedup/deduplication.ts';
 import { intakeOn } from '../support/intake.ts';
 import { request, runtimeOnTheDay, runtimeWith, TurnedClock } from '../support/memory.ts';
 import { atEnd, largeMailboxes, readAll, temporaryFolder } from '../support/spool.ts';
@@ -29,7 +29,7 @@ function marked(message: string, fields: Partial<NewRequest> = {}): NewRequest {
 }
 
 async function reopen(t: TestContext, spool: string, count = 20_000, runtime: Runtime = runtimeOnTheDay) {
-  const { writer } = await openMailboxes(runtime, lockFiles, spool, { ...largeMailboxes, count }, day);
+  const { writer } = await openMailboxWriter(runtime, lockFiles, spool, { ...largeMailboxes, count }, day);
   atEnd(t, () => writer.close());
   return writer;
 }
@@ -125,7 +125,7 @@ test('a copy is known after a restart and after a kill, across mailboxes', async
   assert.deepEqual(await first.append(requests), numbers);
   assert.deepEqual(await first.append(again), numbers);
   await first.close();
-  const { writer: second } = await openMailboxes(
+  const { writer: second } = await openMailboxWriter(
     runtimeOnTheDay,
     lockFiles,
     spool,
@@ -137,7 +137,13 @@ test('a copy is known after a restart and after a kill, across mailboxes', async
   assert.deepEqual(await second.append(again), numbers);
   // Not closed, as after a kill: the last mailbox has neither index nor fingerprints.
   assert.deepEqual(await second.append([marked(mail(['Subject: late']))]), [51]);
-  const third = await openMailboxes(abandoned(runtimeOnTheDay), lockFiles, spool, { ...largeMailboxes, count: 7 }, day);
+  const third = await openMailboxWriter(
+    abandoned(runtimeOnTheDay),
+    lockFiles,
+    spool,
+    { ...largeMailboxes, count: 7 },
+    day,
+  );
   atEnd(t, () => third.writer.close());
   assert.deepEqual(await third.writer.append([...again, marked(mail(['Subject: late']))]), [...numbers, 51]);
   assert.equal((await readAll(spool)).length, 51);
@@ -218,7 +224,7 @@ for (const [what, harm] of harms) {
     await first.close();
     const folder = mailboxFolder(spool);
     await harm(folder, await readdir(folder));
-    const repeats = await Repeats.open(runtimeOnTheDay, folder, [1, 6, 11], 16, day);
+    const repeats = await Deduplicator.open(runtimeOnTheDay, folder, [1, 6, 11], 16, day);
     await repeats.complete;
     for (const [i, copy] of requests.entries()) {
       assert.equal(await repeats.prove(copy, repeats.candidates(copy), () => undefined), i + 1);
@@ -235,9 +241,9 @@ test('fingerprints that lie give a place of their own, never somebody else’s t
   await first.close();
   // A file with a good digest that says of another message that it is kept.
   const stranger = marked(mail(['Subject: other', 'Message-ID: <9@r.example>'], 'x\r\n'));
-  const marks = new Marks(1);
+  const marks = new MailboxFingerprints(1);
   marks.push(stranger.receivedAt, stranger.fingerprints!);
-  await writeMarks(nodeRuntime.disk, mailboxFolder(spool), marks);
+  await writeFingerprints(nodeRuntime.disk, mailboxFolder(spool), marks);
   const second = await reopen(t, spool);
   assert.deepEqual(await second.append([stranger]), [2]);
 });
@@ -259,7 +265,7 @@ test('what is older than the window is neither loaded nor read', async (t) => {
     },
   };
   const runtime = { ...runtimeWith(clock), disk };
-  const repeats = await Repeats.open(runtime, mailboxFolder(spool), [1, 6, 11], 13, day);
+  const repeats = await Deduplicator.open(runtime, mailboxFolder(spool), [1, 6, 11], 13, day);
   await repeats.complete;
   assert.deepEqual(opened, []);
   assert.deepEqual(repeats.candidates(old[0]!), []);

@@ -4,7 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BrokenRecord, decode, encode, firstChain, nextChain } from '../../src/spool/mailbox/record-codec.ts';
+import {
+  BrokenRecord,
+  decodeRecord,
+  encodeRecord,
+  firstChain,
+  nextChain,
+} from '../../src/spool/mailbox/record-codec.ts';
 import { mailboxName } from '../../src/spool/mailbox/mailbox-file.ts';
 import { mailboxFolder } from '../../src/spool/mailbox/writer.ts';
 import { request } from '../support/memory.ts';
@@ -13,8 +19,8 @@ import { openWriter, readAll, temporaryFolder } from '../support/spool.ts';
 const chain = firstChain('test');
 
 function roundTrip(message: Buffer): Buffer {
-  const { parts } = encode(request(message), 7, 5, chain);
-  return decode(Buffer.concat(parts)).request.message;
+  const { parts } = encodeRecord(request(message), 7, 5, chain);
+  return decodeRecord(Buffer.concat(parts)).request.message;
 }
 
 // Lines that a mailbox could trip over, mixed with arbitrary bytes that are not line ends.
@@ -38,7 +44,7 @@ test('any message of CRLF lines comes back byte for byte', () => {
 
 test('a bare CR or LF is not written', () => {
   for (const text of ['a\nb\r\n', 'a\rb\r\n', '\n', '\r', 'a\r\r\n', '\n\r']) {
-    assert.throws(() => encode(request(text), 1, 1, chain), RangeError, JSON.stringify(text));
+    assert.throws(() => encodeRecord(request(text), 1, 1, chain), RangeError, JSON.stringify(text));
   }
 });
 
@@ -50,8 +56,8 @@ test('a message of many pieces comes back byte for byte, and is quoted where the
       const lines = short ? `${'x'.repeat(78)}\r\n`.repeat(409) : '';
       const text = `${lines}${'x'.repeat(first - lines.length)}\r\nFrom a\r\n>From b\r\n${between.toString('latin1')}`;
       const message = Buffer.from(`${text}\r\n${'x'.repeat(second)}\r\nFrom c`, 'latin1');
-      const bytes = Buffer.concat(encode(request(message), 7, 5, chain).parts);
-      assert.deepEqual(decode(bytes).request.message, message);
+      const bytes = Buffer.concat(encodeRecord(request(message), 7, 5, chain).parts);
+      assert.deepEqual(decodeRecord(bytes).request.message, message);
       assert.equal(bytes.toString('latin1').split('\nFrom ').length, 1);
     }),
     { numRuns: 300 },
@@ -65,7 +71,7 @@ test('a bare CR or LF is not written wherever it stands in a long message', () =
       const message = Buffer.from(lines);
       if (message[at] === 13 || message[at] === 10) continue;
       message.write(bare, at);
-      assert.throws(() => encode(request(message), 1, 1, chain), RangeError, `${JSON.stringify(bare)} at ${at}`);
+      assert.throws(() => encodeRecord(request(message), 1, 1, chain), RangeError, `${JSON.stringify(bare)} at ${at}`);
     }
   }
 });
@@ -75,9 +81,9 @@ test('envelope and client come back whatever they hold', () => {
   fc.assert(
     fc.property(value, fc.array(value, { maxLength: 3 }), value, (from, to, helo) => {
       const given = request('x\r\n', { envelope: { from, to } });
-      const { parts } = encode({ ...given, client: { ...given.client, helo } }, 1, 1, chain);
+      const { parts } = encodeRecord({ ...given, client: { ...given.client, helo } }, 1, 1, chain);
       const bytes = Buffer.concat(parts);
-      const read = decode(bytes).request;
+      const read = decodeRecord(bytes).request;
       assert.deepEqual([read.envelope, read.client.helo, read.id], [{ from, to }, helo, given.id]);
       assert.equal(bytes.toString('latin1').split('\nFrom ').length, 1);
       assert.ok(bytes.every((byte) => byte === 10 || byte === 13 || (byte >= 32 && byte < 127)));
@@ -86,16 +92,16 @@ test('envelope and client come back whatever they hold', () => {
 });
 
 test('no single changed byte of a record goes unnoticed', () => {
-  const { parts } = encode(request('Subject: x\r\n\r\nhello\r\n>From me\r\n'), 12, 12, chain);
+  const { parts } = encodeRecord(request('Subject: x\r\n\r\nhello\r\n>From me\r\n'), 12, 12, chain);
   const whole = Buffer.concat(parts);
-  const { request: good, head } = decode(whole);
+  const { request: good, head } = decodeRecord(whole);
   assert.equal(nextChain(chain, head), good.chain);
   for (let at = 0; at < whole.length; at++) {
     const changed = Buffer.from(whole);
     changed[at] = changed[at]! ^ 0x01;
     let noticed: boolean;
     try {
-      const record = decode(changed);
+      const record = decodeRecord(changed);
       noticed = nextChain(chain, record.head) !== record.request.chain;
     } catch (error) {
       noticed = error instanceof BrokenRecord;
@@ -106,9 +112,13 @@ test('no single changed byte of a record goes unnoticed', () => {
 
 test('a record that is cut off anywhere is broken', () => {
   for (const text of ['Subject: x\r\n\r\nhello\r\n', 'no end of line', '']) {
-    const whole = Buffer.concat(encode(request(text), 1, 1, chain).parts);
+    const whole = Buffer.concat(encodeRecord(request(text), 1, 1, chain).parts);
     for (let length = 0; length < whole.length; length++) {
-      assert.throws(() => decode(whole.subarray(0, length)), BrokenRecord, `${JSON.stringify(text)} cut at ${length}`);
+      assert.throws(
+        () => decodeRecord(whole.subarray(0, length)),
+        BrokenRecord,
+        `${JSON.stringify(text)} cut at ${length}`,
+      );
     }
   }
 });

@@ -7,7 +7,7 @@ import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { Disk, DiskFile } from '../../src/ports/runtime.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { mailboxName } from '../../src/spool/mailbox/mailbox-file.ts';
-import { mailboxFolder, openMailboxes, type Rotation } from '../../src/spool/mailbox/writer.ts';
+import { mailboxFolder, openMailboxWriter, type Rotation } from '../../src/spool/mailbox/writer.ts';
 import { verifyLog } from '../../src/spool/mailbox/verify.ts';
 import { request } from '../support/memory.ts';
 import { largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
@@ -21,7 +21,7 @@ async function crashedSpool(
   unacknowledged: number,
 ): Promise<{ spool: string; mailbox: string; acknowledgedBytes: number }> {
   const made = await temporaryFolder(t);
-  const { writer } = await openMailboxes(nodeRuntime, lockFiles, made, largeMailboxes);
+  const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, made, largeMailboxes);
   for (let i = 1; i <= 3; i++) await writer.append([request(`Subject: ${i}\r\n\r\nacknowledged\r\n`)]);
   const path = join(mailboxFolder(made), mailboxName(1));
   const spool = await temporaryFolder(t);
@@ -113,7 +113,7 @@ test('what a failed sync left in the cache, and is gone when it is copied, never
     return { read, size: () => file.size(), isSealed: () => file.isSealed(), close: () => file.close() } as DiskFile;
   };
   const forgetful = { ...nodeRuntime, disk: { ...nodeRuntime.disk, open } };
-  await assert.rejects(openMailboxes(forgetful, lockFiles, spool, largeMailboxes), /changed while it was copied/);
+  await assert.rejects(openMailboxWriter(forgetful, lockFiles, spool, largeMailboxes), /changed while it was copied/);
   assert.deepEqual(await readFile(mailbox), before);
   assert.deepEqual(await recoveredSubjects(t, spool), ['1', '2', '3', 'late 0']);
 });
@@ -125,7 +125,7 @@ test('garbage behind the last record is cut away', async (t) => {
 });
 
 async function assertHalts(spool: string, pattern: RegExp): Promise<void> {
-  await assert.rejects(openMailboxes(nodeRuntime, lockFiles, spool, largeMailboxes), (error: unknown) => {
+  await assert.rejects(openMailboxWriter(nodeRuntime, lockFiles, spool, largeMailboxes), (error: unknown) => {
     assert.ok(error instanceof DamagedLogError, String(error));
     assert.match(error.message, pattern);
     return true;
@@ -204,7 +204,7 @@ test('a mailbox is begun anew by age', async (t) => {
   const spool = await temporaryFolder(t);
   let elapsed = 0;
   const runtime = { ...nodeRuntime, clock: { ...nodeRuntime.clock, elapsed: () => elapsed } };
-  const { writer } = await openMailboxes(runtime, lockFiles, spool, { ...largeMailboxes, seconds: 60 });
+  const { writer } = await openMailboxWriter(runtime, lockFiles, spool, { ...largeMailboxes, seconds: 60 });
   for (const now of [0, 59_999, 60_000, 60_001]) {
     elapsed = now;
     await writer.append([request('x\r\n')]);

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { DamagedLogError, FencedError, InUseError } from '../../src/model/errors.ts';
 import { errorCode } from '../../src/ports/runtime.ts';
-import { openThreadedWriter } from '../../src/spool/mailbox/writer-client.ts';
+import { openWriterClient } from '../../src/spool/mailbox/writer-client.ts';
 import { request } from '../support/memory.ts';
 import { atEnd, largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
 
 const open = (spool: string, repeatMs = 0, rehearsal = false) =>
-  openThreadedWriter({ spool, rotation: largeMailboxes, repeatMs, rehearsal });
+  openWriterClient({ spool, rotation: largeMailboxes, repeatMs, rehearsal });
 
 test('requests cross to the writing thread byte for byte, and their numbers come back', async (t) => {
   const spool = await temporaryFolder(t);

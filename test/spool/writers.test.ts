@@ -7,7 +7,7 @@ import { FencedError, InUseError } from '../../src/model/errors.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { DiskFile, Runtime } from '../../src/ports/runtime.ts';
 import { type Locks, lockFiles } from '../../src/spool/fencing/lock-file.ts';
-import { openMailboxes } from '../../src/spool/mailbox/writer.ts';
+import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
 import { verifyLog } from '../../src/spool/mailbox/verify.ts';
 import { request } from '../support/memory.ts';
 import { largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
@@ -18,7 +18,7 @@ const brokenLocks: Locks = { staleMs: 10, acquire: async () => ({ release: async
 test('a second writer is refused while the first lives, and told who holds the spool', async (t) => {
   const spool = await temporaryFolder(t);
   await openWriter(t, spool);
-  await assert.rejects(openMailboxes(nodeRuntime, lockFiles, spool, largeMailboxes), (error: unknown) => {
+  await assert.rejects(openMailboxWriter(nodeRuntime, lockFiles, spool, largeMailboxes), (error: unknown) => {
     assert.ok(error instanceof InUseError);
     assert.match(error.message, new RegExp(`in use: its intake is process ${process.pid} `));
     return true;
@@ -68,13 +68,13 @@ test('a writer that another has replaced acknowledges nothing, damages nothing a
     ...nodeRuntime,
     disk: { ...nodeRuntime.disk, open: async (path, mode) => wrap(await nodeRuntime.disk.open(path, mode)) },
   };
-  const first = (await openMailboxes(slow, brokenLocks, spool, largeMailboxes)).writer;
+  const first = (await openMailboxWriter(slow, brokenLocks, spool, largeMailboxes)).writer;
   await first.append([request('Subject: one\r\n\r\n')]);
   armed = true;
   const late = first.append([request('Subject: late\r\n\r\n')]);
   await stopped;
 
-  const second = (await openMailboxes(nodeRuntime, brokenLocks, spool, largeMailboxes)).writer;
+  const second = (await openMailboxWriter(nodeRuntime, brokenLocks, spool, largeMailboxes)).writer;
   assert.deepEqual(await second.append([request('Subject: two\r\n\r\n')]), [2]);
   stop!();
   await assert.rejects(late, FencedError);
@@ -113,7 +113,7 @@ test('after a failed sync the writer never writes again, and gives no number', a
       },
     },
   };
-  const { writer } = await openMailboxes(runtime, lockFiles, spool, largeMailboxes);
+  const { writer } = await openMailboxWriter(runtime, lockFiles, spool, largeMailboxes);
   await writer.append([request('Subject: one\r\n\r\n')]);
   failing = true;
   await assert.rejects(writer.append([request('Subject: two\r\n\r\n')]), /EIO/);
@@ -131,9 +131,9 @@ test('after a failed sync the writer never writes again, and gives no number', a
 test('a request whose outcome was unknown keeps its first number when it is appended again', async (t) => {
   const spool = await temporaryFolder(t);
   const [a, b] = [request('Subject: a\r\n\r\n'), request('Subject: b\r\n\r\n')];
-  const first = (await openMailboxes(nodeRuntime, brokenLocks, spool, largeMailboxes)).writer;
+  const first = (await openMailboxWriter(nodeRuntime, brokenLocks, spool, largeMailboxes)).writer;
   await first.append([a, b]);
-  const second = (await openMailboxes(nodeRuntime, brokenLocks, spool, largeMailboxes)).writer;
+  const second = (await openMailboxWriter(nodeRuntime, brokenLocks, spool, largeMailboxes)).writer;
   assert.deepEqual(await second.append([b, request('Subject: c\r\n\r\n'), a]), [2, 3, 1]);
   await second.close();
   await first.close();
@@ -151,8 +151,8 @@ test('a spool that was copied to another machine and started twice: each start i
     ...nodeRuntime,
     processes: { ...nodeRuntime.processes, self: () => ({ ...nodeRuntime.processes.self(), host: 'another' }) },
   };
-  const here = await openMailboxes(nodeRuntime, lockFiles, spool, largeMailboxes);
-  const there = await openMailboxes(elsewhere, lockFiles, copy, largeMailboxes);
+  const here = await openMailboxWriter(nodeRuntime, lockFiles, spool, largeMailboxes);
+  const there = await openMailboxWriter(elsewhere, lockFiles, copy, largeMailboxes);
   assert.equal(Number.parseInt(here.epoch, 10), Number.parseInt(there.epoch, 10));
   assert.notEqual(here.epoch, there.epoch);
   assert.deepEqual(await here.writer.append([request('Subject: here\r\n\r\n')]), [2]);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { AckEvent } from '../../src/acknowledge/journal/ack-events.ts';
 import { AckState } from '../../src/acknowledge/journal/ack-state.ts';
-import { type MimeReader, stepOf } from '../../src/mail/mime-parser.ts';
+import { type MimeParser, stepOf } from '../../src/mail/mime-parser.ts';
 import { startAcknowledge } from '../../src/acknowledge/acknowledge.ts';
 import { type Config, makeConfig } from '../../src/config/config.ts';
 import type { Logger } from '../../src/lib/logger.ts';
@@ -86,7 +86,7 @@ export class Acknowledging {
   /** A test can set these before it starts the stage. */
   lost: Promise<Error> | undefined;
   disk: Disk = nodeRuntime.disk;
-  parser: MimeReader | undefined;
+  parser: MimeParser | undefined;
   readonly #folder: string;
   readonly #logger: Logger;
 

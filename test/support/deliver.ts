@@ -1,15 +1,15 @@
 // The deliver stage for tests: a desk on a turned clock, or the whole stage on a free port, and a plain SOAP client.
 
 import { makeConfig } from '../../src/config/config.ts';
-import { ArchiveDesk } from '../../src/deliver/leases/replay-service.ts';
-import { LeaseDesk } from '../../src/deliver/leases/lease-service.ts';
+import { ReplayService } from '../../src/deliver/leases/replay-service.ts';
+import { LeaseService } from '../../src/deliver/leases/lease-service.ts';
 import type { DeliverEvent } from '../../src/deliver/leases/lease-state.ts';
-import { Ledger } from '../../src/deliver/leases/lease-store.ts';
-import { ParkDesk } from '../../src/deliver/leases/park-service.ts';
-import { byNameSelection, type NamesOf, strictSelection } from '../../src/deliver/leases/fetch-policy.ts';
+import { LeaseStore } from '../../src/deliver/leases/lease-store.ts';
+import { ParkService } from '../../src/deliver/leases/park-service.ts';
+import { byNamePolicy, type NamesOf, strictPolicy } from '../../src/deliver/leases/fetch-policy.ts';
 import { startDeliver } from '../../src/deliver/deliver.ts';
 import { type Logger, silent } from '../../src/lib/logger.ts';
-import { notUnderstood, type Understand } from '../../src/model/parsed-mail.ts';
+import { unparsedMail, type ParseMail } from '../../src/model/parsed-mail.ts';
 import type { JournalState, OpenJournal } from '../../src/ports/journal.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
 import type { Runtime } from '../../src/ports/runtime.ts';
@@ -45,27 +45,27 @@ export async function openDesk(
     logger?: Logger;
     toml?: string;
     namesOf?: NamesOf;
-    understand?: Understand;
+    parseMail?: ParseMail;
   } = {},
 ) {
   const { store = new JournalStore<DeliverEvent>(), clock = new TurnedClock() } = options;
   const reader = options.log ?? filledLog(10);
-  const ledger = await Ledger.open(openerOf(store), realIds);
+  const ledger = await LeaseStore.open(openerOf(store), realIds);
   const limits = makeConfig({ name: 'test.toml', text: options.toml ?? '' }, {}).soap;
-  const { namesOf, understand = async () => notUnderstood, logger: log = silent } = options;
-  const select = namesOf ? byNameSelection(reader, namesOf) : strictSelection(reader);
-  const desk = new LeaseDesk({
+  const { namesOf, parseMail = async () => unparsedMail, logger: log = silent } = options;
+  const select = namesOf ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
+  const desk = new LeaseService({
     limits,
     several: namesOf !== undefined,
     select,
     clock,
     reader,
     ledger,
-    understand,
+    parseMail,
     log,
   });
-  const park = new ParkDesk({ reader, ledger, log });
-  const archive = new ArchiveDesk({ limits, clock, reader, ledger, understand, log });
+  const park = new ParkService({ reader, ledger, log });
+  const archive = new ReplayService({ limits, clock, reader, ledger, parseMail, log });
   const fetch = async (attemptId: string, max = 3, more: { leaseMs?: number; clientId?: string } = {}) => {
     const { clientId = 'registry', ...rest } = more;
     const batch = await desk.fetch({ clientId, attemptId, max, ...rest }, nobody);
@@ -85,7 +85,7 @@ export async function openStage(
     logger?: Logger;
     toml?: string;
     runtime?: Runtime;
-    understand?: Understand;
+    parseMail?: ParseMail;
   } = {},
 ): Promise<{ stage: Stage; url: string; port: number; store: Store }> {
   const { store = new JournalStore<DeliverEvent>() } = options;
@@ -97,7 +97,7 @@ export async function openStage(
     log: options.logger ?? silent,
     version: '0.0.0-test',
     acksPending: async () => 7,
-    ...(options.understand && { understand: options.understand }),
+    ...(options.parseMail && { parseMail: options.parseMail }),
   });
   t.after(() => stage.stop());
   const { port = 0 } = stage.address ?? {};

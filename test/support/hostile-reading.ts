@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { automaticReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
+import { autoReplyReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
 import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/mail/header-fields.ts';
-import { MimeReader, PoisonError } from '../../src/mail/mime-parser.ts';
+import { MimeParser, PoisonError } from '../../src/mail/mime-parser.ts';
 import { readMail } from '../../src/mail/read-text.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import { sample } from './acknowledging.ts';
@@ -14,7 +14,7 @@ import { sample } from './acknowledging.ts';
 const cpuMaxMs = 2_000;
 const pieceBytes = 65_536;
 
-const parser = new MimeReader({ clock: nodeRuntime.clock, deadlineMs: 20_000 });
+const parser = new MimeParser({ clock: nodeRuntime.clock, deadlineMs: 20_000 });
 
 /** The sample requests. */
 export async function samples(): Promise<Buffer[]> {
@@ -27,7 +27,7 @@ export async function readHostile(name: string, mail: Buffer, poison?: 'or set a
   const before = process.cpuUsage();
   const piece = pieceOf(mail, poison ? mail.length : pieceBytes);
   const fields = fieldsOf(piece);
-  automaticReason('a@b', fields);
+  autoReplyReason('a@b', fields);
   messageIdOf(fields);
   referencesOf(fields);
   try {

@@ -7,7 +7,7 @@ import { silent } from '../../src/lib/logger.ts';
 import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
-import { openMailboxes } from '../../src/spool/mailbox/writer.ts';
+import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
 import { deferred } from '../../src/ports/runtime.ts';
 import { SmtpClient } from './smtp-client.ts';
 import { atEnd, largeMailboxes } from './spool.ts';
@@ -46,7 +46,7 @@ export async function intakeOn(
     openLog: async () => {
       const repeatMs = config.smtp.duplicate_seconds * 1000;
       const { rehearsal } = config.serve;
-      const { writer } = await openMailboxes(runtime, lockFiles, spool, rotation, repeatMs, rehearsal);
+      const { writer } = await openMailboxWriter(runtime, lockFiles, spool, rotation, repeatMs, rehearsal);
       setImmediate(opened.resolve);
       return writer;
     },

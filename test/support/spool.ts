@@ -9,7 +9,7 @@ import { nodeRuntime } from '../../src/lib/node-runtime.ts';
 import type { RequestWriter } from '../../src/ports/request-log.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';
-import { openMailboxes, type Rotation } from '../../src/spool/mailbox/writer.ts';
+import { openMailboxWriter, type Rotation } from '../../src/spool/mailbox/writer.ts';
 
 export const largeMailboxes: Rotation = { bytes: 67_108_864, count: 20_000, seconds: 86_400 };
 
@@ -35,7 +35,7 @@ export async function temporaryFolder(t: TestContext): Promise<string> {
 
 /** Opens the log for writing; it is closed with the test. */
 export async function openWriter(t: TestContext, spool: string, rotation = largeMailboxes): Promise<RequestWriter> {
-  const { writer } = await openMailboxes(nodeRuntime, lockFiles, spool, rotation);
+  const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, rotation);
   atEnd(t, () => writer.close());
   return writer;
 }

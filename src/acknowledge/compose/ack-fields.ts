@@ -3,13 +3,13 @@
 // added goes to the end or beside its like, and no field changes its meaning. The README lists the fields.
 
 import type { StoredRequest } from '../../model/request.ts';
-import type { Problem, ProblemCode, Understanding } from '../../model/parsed-mail.ts';
-import { shownOf } from './template-view.ts';
+import type { Problem, ProblemCode, ParsedMail } from '../../model/parsed-mail.ts';
+import { templateView } from './template-view.ts';
 
 type Fact = [name: string, value: string];
 
 /** What Seawall itself knows of a request. */
-export function factsOf(request: StoredRequest, receivedAt: string): Fact[] {
+export function ackFields(request: StoredRequest, receivedAt: string): Fact[] {
   return [
     ['Seawall-Status', 'received'],
     ['Seawall-Ticket', request.ticket],
@@ -32,8 +32,9 @@ function hourFacts({ client: { phase, early, late, rehearsal } }: StoredRequest)
 }
 
 /** What was read in the mail. Of several requests each begins with its number. */
-export function factsRead(understood: Understanding): Fact[] {
-  const { form, reference, requests, several, problems, moreNames, moreRequests, moreProblems } = shownOf(understood);
+export function factsRead(understood: ParsedMail): Fact[] {
+  const { form, reference, requests, several, problems, moreNames, moreRequests, moreProblems } =
+    templateView(understood);
   const ofRequests = understood.requests.some((each) => each.reference !== undefined);
   return [
     ['Seawall-Form', form ?? 'none'],

@@ -24,7 +24,7 @@ const ours = /^<SW-\d{9,16}-[0-9A-Z*]\.\d+@/;
  * Why a mail must not be acknowledged by mail, or undefined when it may be.
  * @param contact the acknowledgement goes to a contact out of the registrar book, and not to the sender
  */
-export function automaticReason(envelopeFrom: string, fields: Fields, contact = false): string | undefined {
+export function autoReplyReason(envelopeFrom: string, fields: Fields, contact = false): string | undefined {
   if (envelopeFrom.trim() === '') {
     if (!contact) return 'null sender';
     const named = [...(fields.get('in-reply-to') ?? []), ...referencesOf(fields)];

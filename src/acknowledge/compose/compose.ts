@@ -5,15 +5,15 @@
 
 import { ConfigError } from '../../model/errors.ts';
 import type { StoredRequest } from '../../model/request.ts';
-import type { Understanding } from '../../model/parsed-mail.ts';
-import type { AddresseeOf } from './recipient.ts';
+import type { ParsedMail } from '../../model/parsed-mail.ts';
+import type { RecipientOf } from './recipient.ts';
 import type { Outgoing } from '../transport/transport.ts';
 import { type Fields, messageIdOf, referencesOf } from '../../mail/header-fields.ts';
 import { headerDate, headerText, textPart } from './mime.ts';
-import { cleanLine } from '../../mail/sanitize.ts';
-import { factsOf, factsRead } from './ack-fields.ts';
+import { sanitizeLine } from '../../mail/sanitize.ts';
+import { ackFields, factsRead } from './ack-fields.ts';
 import type { Languages } from './languages.ts';
-import { shownOf } from './template-view.ts';
+import { templateView } from './template-view.ts';
 import type { Rendered } from './templates.ts';
 
 /** A finished acknowledgement, with what it was made of for those who look at it. */
@@ -25,7 +25,7 @@ export interface Composed extends Outgoing {
 }
 
 /** Makes acknowledgements; undefined when the address is none that can be written to. */
-export type Compose = (request: StoredRequest, understood: Understanding, fields: Fields) => Composed | undefined;
+export type Compose = (request: StoredRequest, understood: ParsedMail, fields: Fields) => Composed | undefined;
 
 /**
  * The composer for one sender.
@@ -36,7 +36,7 @@ export function composer(options: {
   from: string;
   name: string;
   languages: Languages;
-  addressee: AddresseeOf;
+  addressee: RecipientOf;
 }): Compose {
   const from = fromHeader(options.from);
   const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
@@ -49,7 +49,7 @@ export function composer(options: {
     const day = days.get(language);
     if (!render || !day) throw new ConfigError(`there are no templates for the language ${language}`);
     const receivedAt = new Date(request.receivedAt).toISOString();
-    const facts = [...factsOf(request, receivedAt), ...factsRead(understood)];
+    const facts = [...ackFields(request, receivedAt), ...factsRead(understood)];
     const rendered = render({
       block: facts.map((fact) => fact.join(': ')).join('\n'),
       ticket,
@@ -58,7 +58,7 @@ export function composer(options: {
       receivedOn: `${day.format(request.receivedAt)}, ${receivedAt.slice(11, 23)} UTC`,
       size: request.size,
       sha256: request.sha256,
-      ...shownOf(understood),
+      ...templateView(understood),
       phase: request.client.phase,
       early: request.client.early ?? false,
       late: request.client.late ?? false,
@@ -69,7 +69,7 @@ export function composer(options: {
       ['Date', headerDate(request.receivedAt)],
       ['From', from],
       ['To', `<${to}>`],
-      ['Subject', headerText(cleanLine(subjectOf(request, rendered.subject), 250))],
+      ['Subject', headerText(sanitizeLine(subjectOf(request, rendered.subject), 250))],
       // The time keeps apart two logs that begin with the same tickets: a rehearsal and the day.
       ['Message-ID', `<${ticket}.${request.receivedAt}@${options.name}>`],
       ...threadOf(fields),
@@ -119,7 +119,7 @@ function fromHeader(from: string): string {
   if (!isWritable(address)) {
     throw new ConfigError('ack.from wants a mail address, as in: Registry <registry@example.org>.');
   }
-  const shown = cleanLine(name.replace(/^"(.*)"$/, '$1'), 100);
+  const shown = sanitizeLine(name.replace(/^"(.*)"$/, '$1'), 100);
   if (shown === '') return `<${address}>`;
   const plain = /^[ -~]*$/.test(shown);
   return `${plain ? `"${shown.replace(/["\\]/g, '')}"` : headerText(shown)} <${address}>`;

@@ -6,10 +6,10 @@ import { hash } from 'node:crypto';
 import type { Config } from '../../config/config.ts';
 import type { StoredRequest } from '../../model/request.ts';
 import { ticketOf } from '../../model/ticket.ts';
-import type { Understand } from '../../model/parsed-mail.ts';
+import type { ParseMail } from '../../model/parsed-mail.ts';
 import type { Disk } from '../../ports/runtime.ts';
-import type { AddresseeOf } from './recipient.ts';
-import { automaticReason } from './auto-reply-filter.ts';
+import type { RecipientOf } from './recipient.ts';
+import { autoReplyReason } from './auto-reply-filter.ts';
 import { type Composed, composer } from './compose.ts';
 import { fieldsOf, pieceOf } from '../../mail/header-fields.ts';
 import { loadTemplates } from './templates.ts';
@@ -23,11 +23,11 @@ export interface Preview {
 
 /** Makes the acknowledgement of a request in a language. @throws ConfigError when its templates cannot be used */
 export async function preview(
-  parts: { config: Config; disk: Disk; understand: Understand; addressee: AddresseeOf },
+  parts: { config: Config; disk: Disk; parseMail: ParseMail; addressee: RecipientOf },
   request: StoredRequest,
   language = parts.addressee(request).language,
 ): Promise<Preview> {
-  const { config, disk, understand, addressee } = parts;
+  const { config, disk, parseMail, addressee } = parts;
   const { from, name, parse_bytes: bytes } = config.ack;
   const render = await loadTemplates(disk, config.templates.dir, language);
   const compose = composer({
@@ -37,9 +37,9 @@ export async function preview(
     addressee: (each) => ({ ...addressee(each), language }),
   });
   const fields = fieldsOf(pieceOf(request.message, bytes));
-  const automatic = automaticReason(request.envelope.from, fields, addressee(request).contact);
+  const automatic = autoReplyReason(request.envelope.from, fields, addressee(request).contact);
   return {
-    mail: compose(request, await understand(request), fields),
+    mail: compose(request, await parseMail(request), fields),
     notDue: request.client.unverified ? 'unverified' : automatic,
   };
 }

@@ -7,7 +7,7 @@ import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
 import type { StoredRequest } from '../../model/request.ts';
 
-export interface Addressee {
+export interface Recipient {
   /** An address as in an envelope; the null sender's is empty. */
   readonly to: string;
   readonly language: string;
@@ -15,14 +15,14 @@ export interface Addressee {
   readonly contact: boolean;
 }
 
-export type AddresseeOf = (request: StoredRequest) => Addressee;
+export type RecipientOf = (request: StoredRequest) => Recipient;
 
 /** The addressee of a request. @param language the house's */
-export function addresseeOf(
+export function recipientOf(
   { client, envelope }: StoredRequest,
   book: RegistrarBook | undefined,
   language: string,
-): Addressee {
+): Recipient {
   const known: Registrar | undefined = client.registrar && book?.byId(client.registrar.id);
   return {
     to: known?.contact ?? envelope.from,

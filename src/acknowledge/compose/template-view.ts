@@ -1,7 +1,7 @@
 // What an acknowledgement shows of what was understood: as much as a person reads, and how much more there is. Takes an
 // understanding, gives what block and templates have in common. Pure, bounded, never throws.
 
-import type { DomainName, Problem, Understanding } from '../../model/parsed-mail.ts';
+import type { DomainName, Problem, ParsedMail } from '../../model/parsed-mail.ts';
 
 /** Names, and requests, that an acknowledgement lists; of the rest it gives the count. */
 const listed = 50;
@@ -32,7 +32,7 @@ export interface ShownProblem extends Problem {
 }
 
 /** What block and templates show. */
-export function shownOf(understood: Understanding) {
+export function templateView(understood: ParsedMail) {
   const { subject, form, reference, operation, names, requests, problems, moreProblems } = understood;
   let left = listed;
   const listedRequests = requests.slice(0, listed).map((request, index): ShownRequest => {

@@ -30,7 +30,7 @@ export interface Failure {
 }
 
 /** The sets of sequences that a snapshot holds. */
-export type Kept = 'above' | 'skipped' | 'failed' | 'poisoned';
+export type SnapshotSet = 'above' | 'skipped' | 'failed' | 'poisoned';
 
 export type AckEvent =
   /** The log that this journal belongs to. */
@@ -50,7 +50,7 @@ export type AckEvent =
       readonly forgottenThrough: number;
       readonly poisoned?: number;
     }
-  | { readonly type: 'kept'; readonly set: Kept; readonly ranges: readonly Range[] }
+  | { readonly type: 'kept'; readonly set: SnapshotSet; readonly ranges: readonly Range[] }
   | ({ readonly type: 'failure' } & Failure)
   /** One that was settled and waits again. */
   | ({ readonly type: 'reopened' } & Retry);

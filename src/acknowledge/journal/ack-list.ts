@@ -6,7 +6,7 @@ import type { StoredRequest } from '../../model/request.ts';
 import type { RequestReader } from '../../ports/request-log.ts';
 import type { AckStateName } from './ack-events.ts';
 import type { AckState } from './ack-state.ts';
-import type { AddresseeOf } from '../compose/recipient.ts';
+import type { RecipientOf } from '../compose/recipient.ts';
 
 /** One acknowledgement, as `seawall acks list --json` prints it. Times are UTC; null where there is nothing to say. */
 export interface AckRow {
@@ -26,7 +26,7 @@ export interface AckRow {
 const time = (ms: number | undefined): string | null => (ms === undefined ? null : new Date(ms).toISOString());
 
 /** How the acknowledgement of one request stands. */
-export function rowOf(request: StoredRequest, state: AckState, addressee: AddresseeOf): AckRow {
+export function rowOf(request: StoredRequest, state: AckState, addressee: RecipientOf): AckRow {
   const { sequence } = request;
   const retry = state.retryOf(sequence);
   const failure = retry ? undefined : state.failureOf(sequence);
@@ -49,7 +49,7 @@ export function rowOf(request: StoredRequest, state: AckState, addressee: Addres
 export async function* unsettled(
   state: AckState,
   reader: RequestReader,
-  addressee: AddresseeOf,
+  addressee: RecipientOf,
 ): AsyncGenerator<AckRow> {
   const troubled = [...state.failures, ...state.pending].map(({ sequence }) => sequence).toSorted((a, b) => a - b);
   for (const sequence of troubled) {

@@ -7,7 +7,7 @@
 
 import type { JournalState } from '../../ports/journal.ts';
 import { type Range, RangeSet } from '../../model/range-set.ts';
-import type { AckEvent, AckStateName, Ending, Failure, Kept, Retry } from './ack-events.ts';
+import type { AckEvent, AckStateName, Ending, Failure, SnapshotSet, Retry } from './ack-events.ts';
 
 const failuresKept = 10_000;
 const rangesKept = 10_000;
@@ -184,7 +184,7 @@ export class AckState implements JournalState<AckEvent> {
     return events;
   }
 
-  #setOf(set: Kept): RangeSet {
+  #setOf(set: SnapshotSet): RangeSet {
     return { above: this.#above, skipped: this.#skipped, failed: this.#failed, poisoned: this.#poisoned }[set];
   }
 

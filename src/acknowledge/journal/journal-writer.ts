@@ -18,7 +18,7 @@ export type Happening =
   | { readonly type: 'skipped'; readonly sequence: number }
   | Extract<AckEvent, { type: 'failed' | 'retry' }>;
 
-export class Recorder {
+export class JournalWriter {
   readonly #journal: Journal<AckEvent>;
   readonly #clock: Clock;
   readonly #written: (sequences: readonly number[]) => void;

@@ -19,7 +19,7 @@ const dueStepMs = 100;
 /** The longest sleep before the wall clock is looked at again: it may have been set. */
 const dueSleepMs = 60_000;
 
-export class Backlog {
+export class DeliveryQueue {
   readonly #reader: RequestReader;
   readonly #state: AckState;
   readonly #clock: Clock;

@@ -25,7 +25,7 @@ const stepMs = 20;
 /** With more domains than this in memory, those that only wait for their rate to be free again are looked through. */
 const sweepCount = 1_000;
 
-export class Destinations {
+export class DestinationLimits {
   readonly #clock: Clock;
   readonly #limitOf: (domain: string) => DestinationLimit;
   readonly #turn: (sequence: number) => void;

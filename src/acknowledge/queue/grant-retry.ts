@@ -5,7 +5,7 @@
 import { fromRanges } from '../../model/range-set.ts';
 import type { AckEvent } from '../journal/ack-events.ts';
 import type { AckState } from '../journal/ack-state.ts';
-import { type Wish, wishMax } from './retry-requests.ts';
+import { type RetryRequest, retryRequestMax } from './retry-requests.ts';
 
 /** Events in one line of the journal. */
 const eventsAtOnce = 500;
@@ -14,14 +14,14 @@ const eventsAtOnce = 500;
  * Grants a wish.
  * @returns how many are tried again, and how many are not: under way, settled otherwise, or more than can be open at once
  */
-export async function grantWish(
-  wish: Wish,
+export async function grantRetry(
+  wish: RetryRequest,
   state: AckState,
   now: number,
   write: (...events: readonly AckEvent[]) => Promise<void>,
 ): Promise<{ granted: number; ignored: number }> {
   const wanted = fromRanges(wish.ranges);
-  let room = wishMax - state.reopenedCount;
+  let room = retryRequestMax - state.reopenedCount;
   const events: AckEvent[] = [];
   for (const sequence of wanted) {
     const how = state.stateOf(sequence);

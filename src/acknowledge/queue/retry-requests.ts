@@ -10,7 +10,7 @@ import type { Range } from '../../model/range-set.ts';
 import { type Disk, errorCode, type Runtime, type Timer } from '../../ports/runtime.ts';
 
 /** What an operator wants. */
-export interface Wish {
+export interface RetryRequest {
   /** Milliseconds since 1970 UTC. */
   readonly at: number;
   readonly ranges: readonly Range[];
@@ -19,14 +19,14 @@ export interface Wish {
 }
 
 /** The most requests in one wish: as many as there are failures kept. */
-export const wishMax = 10_000;
+export const retryRequestMax = 10_000;
 /** A watch may miss a change: so often the folder is looked at anyway. */
 const lookMs = 5_000;
 
 const folderOf = (spool: string): string => join(spool, 'wishes');
 
 /** Leaves a wish for the stage. @returns its file, which is gone once the wish is in the journal */
-export async function leaveWish({ disk, ids }: Runtime, spool: string, wish: Wish): Promise<string> {
+export async function leaveRetryRequest({ disk, ids }: Runtime, spool: string, wish: RetryRequest): Promise<string> {
   const folder = folderOf(spool);
   await disk.makeFolder(folder);
   // The name puts wishes in their order.
@@ -44,8 +44,8 @@ export async function leaveWish({ disk, ids }: Runtime, spool: string, wish: Wis
 }
 
 /** @throws Error in words when it is no wish */
-function parseWish(text: string): Wish {
-  const wish = JSON.parse(text) as Partial<Wish>;
+function parseWish(text: string): RetryRequest {
+  const wish = JSON.parse(text) as Partial<RetryRequest>;
   const { at, ranges, resend } = wish;
   if (typeof at !== 'number' || typeof resend !== 'boolean' || !Array.isArray(ranges)) throw new Error('not a wish');
   let count = 0;
@@ -55,16 +55,16 @@ function parseWish(text: string): Wish {
       throw new Error('not ranges of requests');
     count += Number(to) - Number(from) + 1;
   }
-  if (count > wishMax) throw new Error(`more than ${wishMax} requests`);
+  if (count > retryRequestMax) throw new Error(`more than ${retryRequestMax} requests`);
   return { at, ranges, resend };
 }
 
 /** Takes wishes from the folder as long as it is not stopped. */
-export class Wishes {
+export class RetryRequests {
   readonly #disk: Disk;
   readonly #folder: string;
   readonly #runtime: Pick<Runtime, 'clock'>;
-  readonly #grant: (wish: Wish) => Promise<void>;
+  readonly #grant: (wish: RetryRequest) => Promise<void>;
   readonly #log: Logger;
   #watch: { close(): void } | undefined;
   #timer: Timer | undefined;
@@ -73,7 +73,7 @@ export class Wishes {
   #stopped = false;
 
   /** @param parts `grant` resolves when the wish is in the journal */
-  constructor(parts: { runtime: Runtime; spool: string; grant: (wish: Wish) => Promise<void>; log: Logger }) {
+  constructor(parts: { runtime: Runtime; spool: string; grant: (wish: RetryRequest) => Promise<void>; log: Logger }) {
     this.#disk = parts.runtime.disk;
     this.#runtime = parts.runtime;
     this.#folder = folderOf(parts.spool);
@@ -117,7 +117,7 @@ export class Wishes {
 
   async #take(path: string): Promise<void> {
     if (this.#stopped) return;
-    let wish: Wish | undefined;
+    let wish: RetryRequest | undefined;
     try {
       wish = parseWish((await this.#disk.readFile(path)).toString('utf8'));
     } catch (error) {

@@ -6,8 +6,8 @@
 import { join } from 'node:path';
 import { messageOf } from '../../model/errors.ts';
 import type { Disk } from '../../ports/runtime.ts';
-import type { Carrier, Outcome, Outgoing } from './transport.ts';
-import { cleanLine } from '../../mail/sanitize.ts';
+import type { Transport, Outcome, Outgoing } from './transport.ts';
+import { sanitizeLine } from '../../mail/sanitize.ts';
 
 /** So many are written side by side; they share the syncs of their folder. */
 const parallel = 64;
@@ -18,7 +18,7 @@ function folderOf(sequence: number): string {
 }
 
 /** The carrier that writes files below `spool`/acknowledgements. */
-export function emlFolder(disk: Disk, spool: string): Carrier {
+export function emlFolder(disk: Disk, spool: string): Transport {
   const root = join(spool, 'acknowledgements');
   const made = new Map<string, Promise<void>>();
   let group: { mail: Outgoing; done: (outcome: Outcome) => void }[] = [];
@@ -70,7 +70,7 @@ export function emlFolder(disk: Disk, spool: string): Carrier {
     return written.map((each) => {
       const reason: unknown = each.status === 'rejected' ? each.reason : trouble;
       if (reason === undefined) return { kind: 'sent', code: 250, text: 'written', carrier: 'files' };
-      return { kind: 'unreachable', code: 0, text: cleanLine(messageOf(reason), 200), carrier: 'files' };
+      return { kind: 'unreachable', code: 0, text: sanitizeLine(messageOf(reason), 200), carrier: 'files' };
     });
   }
 

@@ -6,13 +6,13 @@
 
 import type { Logger } from '../../lib/logger.ts';
 import type { Clock, Timer } from '../../ports/runtime.ts';
-import type { Carrier, Outcome, Outgoing, Trouble } from './transport.ts';
+import type { Transport, Outcome, Outgoing, Trouble } from './transport.ts';
 
 /** So many mails in a row that a carrier dropped, none answered in between, are trouble of the carrier's. */
 const droppedMax = 3;
 
 interface Health {
-  readonly carrier: Carrier;
+  readonly carrier: Transport;
   /** 0 while all is well; else how long the present pause is, in ms. */
   pauseMs: number;
   /** When the pause ends, on the clock that never goes back. */
@@ -27,7 +27,7 @@ interface Health {
   change: number;
 }
 
-export class Relays {
+export class FailOver {
   readonly #health: readonly Health[];
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -37,7 +37,7 @@ export class Relays {
   #timer: Timer | undefined;
 
   constructor(parts: {
-    carriers: readonly Carrier[];
+    carriers: readonly Transport[];
     clock: Clock;
     log: Logger;
     pause: { firstMs: number; maxMs: number };

@@ -9,14 +9,14 @@ import { networkInterfaces } from 'node:os';
 import { errorCode } from '../../ports/runtime.ts';
 import type { Found } from './dns-cache.ts';
 
-export interface Exchange {
+export interface MailExchange {
   readonly name: string;
   readonly preference: number;
   readonly addresses: readonly string[];
 }
 
 export type Exchanges =
-  | { readonly kind: 'found'; readonly exchanges: readonly Exchange[] }
+  | { readonly kind: 'found'; readonly exchanges: readonly MailExchange[] }
   /** No mail can ever be sent there, and why. */
   | { readonly kind: 'none'; readonly text: string };
 
@@ -36,10 +36,7 @@ export interface DnsTimes {
 }
 
 /** A lookup for the cache. @param servers `address` or `address:port`; none: the system's */
-export function exchangeLookup(
-  servers: readonly string[],
-  times: DnsTimes,
-): (domain: string) => Promise<Found<Exchanges>> {
+export function mxLookup(servers: readonly string[], times: DnsTimes): (domain: string) => Promise<Found<Exchanges>> {
   const resolver = new dns.Resolver({ timeout: times.timeoutMs, tries });
   if (servers.length > 0) resolver.setServers(servers);
   const none = (text: string): Found<Exchanges> => ({
@@ -62,7 +59,7 @@ export function exchangeLookup(
       .slice(0, exchangesMax);
     let seconds = Infinity;
     const looked = await Promise.allSettled(
-      wanted.map(async ({ exchange, priority }): Promise<Exchange> => {
+      wanted.map(async ({ exchange, priority }): Promise<MailExchange> => {
         const found = await addressesOf(resolver, exchange);
         for (const { ttl } of found) seconds = Math.min(seconds, ttl);
         return { name: exchange.toLowerCase(), preference: priority, addresses: found.map(({ address }) => address) };
@@ -108,7 +105,7 @@ async function unless<T>(codes: readonly string[], look: () => Promise<T>): Prom
  * all that are no better are left out: the mail would come back (RFC 5321 section 5.1).
  * @param random gives a number from 0 up to, not including, 1
  */
-export function inOrder(exchanges: readonly Exchange[], self: string, random: () => number): Exchange[] {
+export function inOrder(exchanges: readonly MailExchange[], self: string, random: () => number): MailExchange[] {
   const own = Math.min(...exchanges.filter(({ name }) => name === self).map(({ preference }) => preference));
   return exchanges
     .filter(({ preference }) => preference < own)

@@ -4,11 +4,11 @@
 // and its health. Bounded: connections by `parallel`, domains remembered by `domains`.
 
 import type { Logger } from '../../lib/logger.ts';
-import type { Carrier, Outcome } from './transport.ts';
+import type { Transport, Outcome } from './transport.ts';
 import { DnsCache } from './dns-cache.ts';
 import { domainOf } from './mail-domain.ts';
-import { type DnsTimes, exchangeLookup, type Exchanges, inOrder, isInside } from './mx-lookup.ts';
-import { Relays } from './fail-over.ts';
+import { type DnsTimes, mxLookup, type Exchanges, inOrder, isInside } from './mx-lookup.ts';
+import { FailOver } from './fail-over.ts';
 import { SmtpPool } from './smtp-pool.ts';
 import type { SmtpOptions } from './smtp-relay.ts';
 import { type Peer, SmtpSession, SmtpTrouble } from './smtp-session.ts';
@@ -18,17 +18,17 @@ const addressesMax = 5;
 
 interface Domain {
   readonly pool: SmtpPool;
-  readonly relays: Relays;
+  readonly relays: FailOver;
 }
 
 /** A carrier that can be told what is coming. */
-export interface Direct extends Carrier {
+export interface MxTransport extends Transport {
   /** Looks the domain of an address up before it is needed. */
   expect(address: string): void;
 }
 
 /** The carrier straight to the recipients' servers. */
-export function direct(
+export function mxTransport(
   options: SmtpOptions & {
     log: Logger;
     /** Sends at once, and connections kept, over all domains. */
@@ -45,9 +45,9 @@ export function direct(
     dnsTimes: DnsTimes;
     random: () => number;
   },
-): Direct {
+): MxTransport {
   const { clock, log, parallel, sendMs, idleMs, pause, changed } = options;
-  const lookup = exchangeLookup(options.dnsServers, options.dnsTimes);
+  const lookup = mxLookup(options.dnsServers, options.dnsTimes);
   const cache = new DnsCache<Exchanges>({ clock, lookup, most: options.domains });
   /** The longest unused first. */
   const domains = new Map<string, Domain>();
@@ -99,8 +99,8 @@ export function direct(
     let domain = domains.get(name);
     if (!domain) {
       const pool = new SmtpPool({ name, open: (signal, ended) => open(name, signal, ended), clock, sendMs, idleMs });
-      const carrier: Carrier = { name, parallel, send: (mail) => pool.send(mail), close: () => pool.close() };
-      domain = { pool, relays: new Relays({ carriers: [carrier], clock, log, pause, changed }) };
+      const carrier: Transport = { name, parallel, send: (mail) => pool.send(mail), close: () => pool.close() };
+      domain = { pool, relays: new FailOver({ carriers: [carrier], clock, log, pause, changed }) };
     }
     domains.delete(name);
     domains.set(name, domain);

@@ -6,8 +6,8 @@ import type { Config } from '../../config/config.ts';
 import { ConfigError, messageOf } from '../../model/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { Disk, Runtime } from '../../ports/runtime.ts';
-import type { Carrier } from './transport.ts';
-import { direct } from './mx-transport.ts';
+import type { Transport } from './transport.ts';
+import { mxTransport } from './mx-transport.ts';
 import { dkimSigner, type Sign } from '../compose/dkim.ts';
 import { emlFolder } from './eml-folder.ts';
 import { smtpRelay } from './smtp-relay.ts';
@@ -30,12 +30,12 @@ async function readAuthorities(disk: Disk, path: string): Promise<string> {
  * @returns also `expect`, to be told of every recipient as early as can be
  * @throws ConfigError when a relay's address, the authorities or the DKIM key cannot be used
  */
-export async function makeCarriers(
+export async function openTransports(
   config: Config,
   runtime: Runtime,
   log: Logger,
   changed: () => void,
-): Promise<{ carriers: readonly Carrier[]; sign: Sign | undefined; expect: (address: string) => void }> {
+): Promise<{ carriers: readonly Transport[]; sign: Sign | undefined; expect: (address: string) => void }> {
   const { ack } = config;
   const { clock, disk, ids } = runtime;
   const { dkim_domain: domain, dkim_selector: selector, dkim_key: keyFile } = ack;
@@ -53,7 +53,7 @@ export async function makeCarriers(
     return { carriers: ack.relays.map((address) => smtpRelay(address, options)), sign, expect: () => undefined };
   }
   if (!ack.direct) return { carriers: [emlFolder(disk, config.spool.dir)], sign, expect: () => undefined };
-  const mx = direct({
+  const mx = mxTransport({
     ...smtp,
     log,
     changed,

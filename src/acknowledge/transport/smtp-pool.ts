@@ -4,7 +4,7 @@
 
 import type { Clock, Timer } from '../../ports/runtime.ts';
 import type { Outcome, Outgoing } from './transport.ts';
-import { cleanLine } from '../../mail/sanitize.ts';
+import { sanitizeLine } from '../../mail/sanitize.ts';
 import { codeOf, type SmtpSession, SmtpTrouble } from './smtp-session.ts';
 
 /** Opens a session. @throws SmtpTrouble */
@@ -65,7 +65,7 @@ export class SmtpPool {
           session = second ? undefined : this.#idle.pop()?.session;
           session ??= await this.#open(opening.signal, (ended) => this.#forget(ended));
           const response = await session.send(mail.to, mail.bytes);
-          return { kind: 'sent', code: codeOf(response), text: cleanLine(response, 200), carrier: this.#name };
+          return { kind: 'sent', code: codeOf(response), text: sanitizeLine(response, 200), carrier: this.#name };
         } catch (error) {
           const trouble = error instanceof SmtpTrouble ? error : new SmtpTrouble('unreachable', 0, String(error));
           if (trouble.kind === 'dropped' && !second && !late && !this.#closed) continue;

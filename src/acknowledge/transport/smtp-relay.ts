@@ -4,7 +4,7 @@
 
 import { ConfigError } from '../../model/errors.ts';
 import type { Clock } from '../../ports/runtime.ts';
-import type { Carrier } from './transport.ts';
+import type { Transport } from './transport.ts';
 import { SmtpPool } from './smtp-pool.ts';
 import { type Peer, SmtpSession } from './smtp-session.ts';
 
@@ -53,7 +53,7 @@ function parseRelay(address: string): RelayAddress {
 export function smtpRelay(
   address: string,
   options: SmtpOptions & { connections: number; ca?: readonly string[] },
-): Carrier {
+): Transport {
   const parsed = parseRelay(address);
   const { host, port, secure, auth } = parsed;
   const { clock, sendMs, idleMs, ca } = options;

@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Outcome } from './transport.ts';
-import { cleanLine } from '../../mail/sanitize.ts';
+import { sanitizeLine } from '../../mail/sanitize.ts';
 
 /** A server, and how to speak to it. */
 export interface Peer {
@@ -196,7 +196,7 @@ function read(error: unknown, password: string | undefined) {
     return typeof value === 'string' ? value : '';
   };
   const response = field('response');
-  const said = cleanLine(
+  const said = sanitizeLine(
     response === '' ? (error instanceof Error ? error.message : 'unknown trouble') : response,
     200,
   );

@@ -10,7 +10,7 @@ import type { Trouble } from './transport.ts';
 const troublesMax = 20;
 
 /** The file's content. */
-export interface SendingState {
+export interface TransportStatus {
   /** `host:port` of each relay; `mx` or `files` without relays. */
   readonly carriers: readonly string[];
   /** Those longest in trouble, and how many there are in all. */
@@ -20,8 +20,8 @@ export interface SendingState {
 
 const pathIn = (spool: string): string => join(spool, 'acknowledge.state');
 
-export class SendingPublisher {
-  readonly #file: StateFile<SendingState>;
+export class TransportStatusFile {
+  readonly #file: StateFile<TransportStatus>;
 
   constructor(runtime: Runtime, spool: string) {
     this.#file = new StateFile(runtime, pathIn(spool));
@@ -40,6 +40,6 @@ export class SendingPublisher {
 }
 
 /** What the stage of `spool` said last; undefined when it said nothing, or is not alive. */
-export function readSendingState(runtime: Runtime, spool: string) {
-  return readStateFile<SendingState>(runtime, pathIn(spool));
+export function readTransportStatus(runtime: Runtime, spool: string) {
+  return readStateFile<TransportStatus>(runtime, pathIn(spool));
 }

@@ -39,7 +39,7 @@ export interface Trouble {
   readonly nextTry: number;
 }
 
-export interface Carrier {
+export interface Transport {
   /** Name for logs: host and port, never a password. */
   readonly name: string;
   /** How many sends may be under way at once. */

@@ -6,8 +6,8 @@ import type { Config } from '../../config/config.ts';
 import { ConfigError, messageOf } from '../../model/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { Runtime } from '../../ports/runtime.ts';
-import { parseClients } from './client-accounts.ts';
-import type { Door } from './authenticator.ts';
+import { parseClientAccounts } from './client-accounts.ts';
+import type { Authenticator } from './authenticator.ts';
 import type { Endpoint } from '../http/server.ts';
 import { WatchedFiles } from './watched-files.ts';
 
@@ -21,12 +21,16 @@ interface Parts {
  * Reads the files, and goes on reading them when they change.
  * @returns what stops that
  */
-export async function watchDoorFiles(parts: Parts, door: Door, endpoint: Endpoint): Promise<{ stop(): void }> {
+export async function watchAccessFiles(
+  parts: Parts,
+  door: Authenticator,
+  endpoint: Endpoint,
+): Promise<{ stop(): void }> {
   const { limits, runtime, log } = parts;
   const { clients, tls_certificate: certificate, tls_key: key, tls_client_ca: authorities } = limits;
   const watched: WatchedFiles[] = [];
   if (clients !== '') {
-    const take = ([text = '']: readonly string[]): void => door.setClients(parseClients(clients, text));
+    const take = ([text = '']: readonly string[]): void => door.setClients(parseClientAccounts(clients, text));
     watched.push(new WatchedFiles(runtime, [clients], take, log));
   } else log.warn('no clients are configured: only this machine may talk to the SOAP endpoint');
   if (certificate !== '') {

@@ -8,11 +8,11 @@ import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { AddressList } from '../../lib/address-list.ts';
 import type { Runtime } from '../../ports/runtime.ts';
-import { type Client, type Role, roles } from './client-accounts.ts';
+import { type ClientAccount, type Role, roles } from './client-accounts.ts';
 import { type OperationName, operationOf } from '../soap/contract.ts';
 import { QueueError } from '../soap/fault.ts';
 import { PasswordCheck } from '../../lib/password-check.ts';
-import { Throttle } from '../../lib/login-throttle.ts';
+import { LoginThrottle } from '../../lib/login-throttle.ts';
 import { type Peer, peerOf } from '../http/forwarded-for.ts';
 
 /** A name and a password, from wherever they came. */
@@ -45,18 +45,18 @@ function basicOf(request: IncomingMessage): Credentials | undefined {
   return { name, password };
 }
 
-export class Door {
+export class Authenticator {
   readonly #log: Logger;
-  readonly #throttle: Throttle;
+  readonly #throttle: LoginThrottle;
   readonly #allowed: AddressList;
   readonly #proxies: AddressList;
   readonly #passwords: PasswordCheck;
-  #clients: readonly Client[] | undefined;
+  #clients: readonly ClientAccount[] | undefined;
 
   /** @param clients undefined: none are configured, and the door is open to the loopback */
-  constructor({ limits, runtime, log }: Parts, clients: readonly Client[] | undefined) {
+  constructor({ limits, runtime, log }: Parts, clients: readonly ClientAccount[] | undefined) {
     this.#log = log;
-    this.#throttle = new Throttle(runtime.clock);
+    this.#throttle = new LoginThrottle(runtime.clock);
     this.#allowed = new AddressList(limits.allow);
     this.#proxies = new AddressList(limits.trusted_proxies);
     this.#passwords = new PasswordCheck(runtime.ids);
@@ -64,7 +64,7 @@ export class Door {
   }
 
   /** Takes new clients for the old ones, at once. */
-  setClients(clients: readonly Client[]): void {
+  setClients(clients: readonly ClientAccount[]): void {
     this.#clients = clients;
     this.#passwords.forget();
   }
@@ -123,7 +123,7 @@ export class Door {
     return notAllowed(`You may not talk to this service: ${why}.`, 403);
   }
 
-  #byCertificate({ socket }: IncomingMessage): Client | undefined {
+  #byCertificate({ socket }: IncomingMessage): ClientAccount | undefined {
     if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
     const { subject, fingerprint256 } = socket.getPeerCertificate();
     const digest = fingerprint256.replaceAll(':', '').toLowerCase();

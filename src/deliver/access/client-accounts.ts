@@ -12,7 +12,7 @@ import { isPasswordHash } from '../../lib/password-hash.ts';
 export const roles = ['consumer', 'reader', 'operator'] as const;
 export type Role = (typeof roles)[number];
 
-export interface Client {
+export interface ClientAccount {
   readonly name: string;
   readonly roles: readonly Role[];
   /** scrypt hash; undefined when it has no password. */
@@ -23,7 +23,7 @@ export interface Client {
 
 const isRole = (text: string): text is Role => roles.some((role) => role === text);
 
-function certificateOf(text: string): Client['certificate'] | 'bad' {
+function certificateOf(text: string): ClientAccount['certificate'] | 'bad' {
   if (text === '-') return undefined;
   const [, by, value = ''] = /^(cn|sha256)=(\S+)$/.exec(text) ?? [];
   if (by === 'cn') return { by, value };
@@ -36,8 +36,8 @@ function certificateOf(text: string): Client['certificate'] | 'bad' {
  * @param name of the file, for errors
  * @throws ConfigError
  */
-export function parseClients(name: string, text: string): Client[] {
-  const clients: Client[] = [];
+export function parseClientAccounts(name: string, text: string): ClientAccount[] {
+  const clients: ClientAccount[] = [];
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const wrong = (what: string): ConfigError => new ConfigError(`${name}, line ${index + 1}: ${what}`);
@@ -67,7 +67,7 @@ export function withPassword(
   text: string,
   change: { readonly name: string; readonly roles: string | undefined; readonly hash: string },
 ): string {
-  parseClients(file, text);
+  parseClientAccounts(file, text);
   const { name, hash } = change;
   const lines = text === '' ? [] : text.replace(/\n$/, '').split('\n');
   const at = lines.findIndex((line) => line.trim().split(/\s+/)[0] === name);
@@ -76,6 +76,6 @@ export function withPassword(
   if (at === -1) lines.push(line);
   else lines[at] = line;
   const changed = `${lines.join('\n')}\n`;
-  parseClients(file, changed);
+  parseClientAccounts(file, changed);
   return changed;
 }

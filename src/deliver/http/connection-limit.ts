@@ -16,7 +16,7 @@ interface Entry {
 /** The same for a socket and for the TLS socket around it. */
 const nameOf = (socket: Socket): string => `${socket.remoteAddress ?? ''} ${socket.remotePort ?? ''}`;
 
-export class Connections {
+export class ConnectionLimit {
   /** The one that has been idle longest first. */
   readonly #entries = new Map<string, Entry>();
   readonly #most: number;

@@ -61,7 +61,7 @@ const style =
   'td{border-top:1px solid #ccc;padding:.2rem .8rem .2rem 0;vertical-align:top}pre{overflow:auto;background:#f4f4f4;padding:1rem}';
 
 /** @param address the URL of the endpoint as the browser reached it */
-export function page(address: string): string {
+export function docsPage(address: string): string {
   const link = escapeXml(`${address}?wsdl`);
   const codes = Object.entries(faultCodes).map(
     ([code, meaning]) => `<dt><code>${code}</code><dd>${escapeXml(meaning)}`,

@@ -10,12 +10,12 @@ import { DamagedLogError, messageOf } from '../../model/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { listenAt } from '../../lib/listen.ts';
 import { type Clock, errorCode } from '../../ports/runtime.ts';
-import { Connections } from './connection-limit.ts';
-import type { Door } from '../access/authenticator.ts';
+import { ConnectionLimit } from './connection-limit.ts';
+import type { Authenticator } from '../access/authenticator.ts';
 import { checkSoapAction, readEnvelope } from '../soap/envelope.ts';
 import { faultEnvelope, QueueError } from '../soap/fault.ts';
 import { readMessage } from './http-body.ts';
-import { page } from './docs-page.ts';
+import { docsPage } from './docs-page.ts';
 import type { SoapDispatch } from '../soap/dispatch.ts';
 import { wsdl } from '../soap/wsdl.ts';
 import { readXml } from '../soap/xml-read.ts';
@@ -23,7 +23,7 @@ import { readXml } from '../soap/xml-read.ts';
 interface Parts {
   readonly limits: Config['soap'];
   readonly dispatch: SoapDispatch;
-  readonly door: Door;
+  readonly door: Authenticator;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -42,9 +42,9 @@ export class Endpoint {
   readonly #dispatch: SoapDispatch;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #door: Door;
+  readonly #door: Authenticator;
   readonly #server: Server | SecureServer;
-  readonly #connections: Connections;
+  readonly #connections: ConnectionLimit;
   /** Bytes of answers that clients have not taken yet. */
   #untaken = 0;
 
@@ -67,7 +67,7 @@ export class Endpoint {
     // Who has no certificate, or a wrong one, may still have a password.
     const tls = { requestCert: limits.tls_client_ca !== '', rejectUnauthorized: false, handshakeTimeout: idleMs };
     this.#server = limits.tls_certificate === '' ? createPlain(options) : createSecure({ ...options, ...tls });
-    this.#connections = new Connections(this.#server, limits.connections);
+    this.#connections = new ConnectionLimit(this.#server, limits.connections);
     this.#server.on('request', (request, response) => void this.#serve(request, response));
     this.#server.on('timeout', (socket: Socket) => socket.destroy());
     this.#server.on('clientError', (error: Error, socket: Socket) => {
@@ -128,7 +128,7 @@ export class Endpoint {
     this.#door.checkPlace(request, peer);
     const address = `${peer.origin}/soap`;
     if (/^wsdl\b/i.test(query)) return this.#reply(response, 200, 'text/xml', wsdl(address));
-    return this.#reply(response, 200, 'text/html', page(address));
+    return this.#reply(response, 200, 'text/html', docsPage(address));
   }
 
   async #call(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -17,7 +17,7 @@ interface Situation {
   readonly delayed: ReadonlySet<number>;
 }
 
-export type Select = (situation: Situation, limit: ReadLimit) => Promise<StoredRequest[]>;
+export type FetchPolicy = (situation: Situation, limit: ReadLimit) => Promise<StoredRequest[]>;
 
 /** The domain names that a request asks for, each in one spelling. */
 export type NamesOf = (request: StoredRequest) => readonly string[] | Promise<readonly string[]>;
@@ -32,7 +32,7 @@ function* untilFirst(line: Iterable<Range>, delayed: ReadonlySet<number>): Gener
 }
 
 /** The head of the line. A delayed request holds up everything behind it. */
-export function strictSelection(reader: RequestReader): Select {
+export function strictPolicy(reader: RequestReader): FetchPolicy {
   return ({ line, delayed }, limit) => takeFromLine(reader, untilFirst(line, delayed), limit);
 }
 
@@ -58,7 +58,7 @@ async function* unheld(reader: RequestReader, { line, held }: Situation, bytes: 
 }
 
 /** The earliest of each name. Requests without a name share one, but may be together in one lease, in order. */
-export function byNameSelection(reader: RequestReader, namesOf: NamesOf): Select {
+export function byNamePolicy(reader: RequestReader, namesOf: NamesOf): FetchPolicy {
   /** Names of what is out. */
   const known = new Map<number, readonly string[]>();
   const learn = async (request: StoredRequest): Promise<readonly string[]> => {

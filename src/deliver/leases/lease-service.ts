@@ -5,31 +5,31 @@
 import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { StoredRequest } from '../../model/request.ts';
-import type { Understand } from '../../model/parsed-mail.ts';
+import type { ParseMail } from '../../model/parsed-mail.ts';
 import type { RequestReader } from '../../ports/request-log.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Input, Output } from '../soap/contract.ts';
-import { Deadlines } from './timers.ts';
+import { Timers } from './timers.ts';
 import { readRequests, type Show } from '../soap/delivered-request.ts';
 import { QueueError } from '../soap/fault.ts';
 import type { Lease } from './lease-state.ts';
 import { batchOf, tokenOf } from './lease-token.ts';
-import type { Ledger } from './lease-store.ts';
+import type { LeaseStore } from './lease-store.ts';
 import { readAll } from './queue-reader.ts';
 import { toRanges } from '../../model/range-set.ts';
-import type { Select } from './fetch-policy.ts';
+import type { FetchPolicy } from './fetch-policy.ts';
 import type { Caller } from '../soap/dispatch.ts';
-import { untilMore } from './long-poll.ts';
+import { waitForMore } from './long-poll.ts';
 
 interface Parts {
   readonly limits: Config['soap'];
   /** Whether there may be more than one lease at a time. */
   readonly several: boolean;
-  readonly select: Select;
+  readonly select: FetchPolicy;
   readonly clock: Clock;
   readonly reader: RequestReader;
-  readonly ledger: Ledger;
-  readonly understand: Understand;
+  readonly ledger: LeaseStore;
+  readonly parseMail: ParseMail;
   readonly log: Logger;
 }
 
@@ -39,19 +39,19 @@ interface Opened {
   readonly lease: Lease | undefined;
 }
 
-export class LeaseDesk {
+export class LeaseService {
   readonly #parts: Parts;
-  readonly #leases: Deadlines<string>;
+  readonly #leases: Timers<string>;
   /** By the time on the wall clock before which what was given back is not delivered. */
-  readonly #delays: Deadlines<number>;
+  readonly #delays: Timers<number>;
   readonly #stopping = new AbortController();
   #batches = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     const { clock, ledger } = parts;
-    this.#leases = new Deadlines(clock, (batchId) => this.#expired(batchId));
-    this.#delays = new Deadlines(clock, () => ledger.ring());
+    this.#leases = new Timers(clock, (batchId) => this.#expired(batchId));
+    this.#delays = new Timers(clock, () => ledger.ring());
     // Leases and delays outlive us. The wall clock may have jumped meanwhile: never more time than was granted.
     const now = clock.now();
     for (const { batchId, until, ms } of ledger.state.leases) {
@@ -78,7 +78,7 @@ export class LeaseDesk {
       if (batch) return batch;
       const left = deadline - clock.elapsed();
       if (left <= 0 || caller.signal.aborted || this.#stopping.signal.aborted) return { request: [], ready: 0 };
-      await untilMore(this.#parts, durable, left, [caller.signal, this.#stopping.signal]);
+      await waitForMore(this.#parts, durable, left, [caller.signal, this.#stopping.signal]);
     }
   }
 
@@ -86,7 +86,7 @@ export class LeaseDesk {
     input: Input<'Fetch'>,
     { owner, signal }: Caller,
   ): Promise<{ durable: number; batch?: Output<'Fetch'> }> {
-    const { limits, several, select, reader, ledger, understand } = this.#parts;
+    const { limits, several, select, reader, ledger, parseMail } = this.#parts;
     const { state } = ledger;
     if (state.paused !== undefined) throw new QueueError('PAUSED', `The delivery is paused: ${state.paused}`);
     const live = state.leases.filter((lease) => this.#isLive(lease));
@@ -107,7 +107,7 @@ export class LeaseDesk {
         bytes: Math.min(input.maxBytes ?? limits.batch_bytes, limits.batch_bytes),
       },
     );
-    const show = await readRequests(requests, understand);
+    const show = await readRequests(requests, parseMail);
     // Whoever has hung up gets no lease: nobody would know its token.
     if (requests.length === 0 || signal.aborted) return { durable };
     return { durable, batch: await this.#lease(input, owner, requests, show, durable) };
@@ -138,10 +138,10 @@ export class LeaseDesk {
   }
 
   async #giveAgain(lease: Lease, durable: number): Promise<Output<'Fetch'>> {
-    const { reader, log, understand } = this.#parts;
+    const { reader, log, parseMail } = this.#parts;
     const { batchId, clientId, attemptId } = lease;
     const held = lease.window.filter((sequence) => lease.held.has(sequence));
-    const show = await readRequests(await readAll(reader, held), understand);
+    const show = await readRequests(await readAll(reader, held), parseMail);
     log.info({ batchId, clientId, attemptId, from: held[0], to: held.at(-1) }, 'batch given again');
     return this.#batch(batchId, show, durable);
   }

@@ -2,7 +2,7 @@
 // questions; no clock, no I/O, never fails. The desks share one; `seawall status` and `verify` replay one to look at.
 
 import type { JournalState } from '../../ports/journal.ts';
-import { Line, type LineRecord } from './request-queue.ts';
+import { RequestQueue, type LineRecord } from './request-queue.ts';
 import { fromRanges, type Range, toRanges } from '../../model/range-set.ts';
 
 /** The name of the journal of this state. */
@@ -78,7 +78,7 @@ interface Delivery {
 
 export class LeaseState implements JournalState<DeliverEvent> {
   #secret: string | undefined;
-  #line = new Line();
+  #line = new RequestQueue();
   /** What was delivered and is not confirmed. */
   #delivered = new Map<number, Delivery>();
   readonly #leases = new Map<string, Lease>();
@@ -118,7 +118,7 @@ export class LeaseState implements JournalState<DeliverEvent> {
   }
 
   #begin({ line, delivered }: EventOf<'base'>): void {
-    this.#line = new Line(line);
+    this.#line = new RequestQueue(line);
     for (const [first, last, count, notBefore] of delivered) {
       for (const sequence of fromRanges([[first, last]])) this.#delivered.set(sequence, { count, notBefore });
     }

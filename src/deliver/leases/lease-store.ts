@@ -6,14 +6,14 @@ import type { Journal, OpenJournal } from '../../ports/journal.ts';
 import type { Ids } from '../../ports/runtime.ts';
 import { QueueError } from '../soap/fault.ts';
 import { type DeliverEvent, journalName, LeaseState } from './lease-state.ts';
-import { Turns } from '../../lib/mutex.ts';
+import { Mutex } from '../../lib/mutex.ts';
 
-export class Ledger {
+export class LeaseStore {
   readonly state: LeaseState;
   /** Resolves with the reason when nothing may be answered any more. */
   readonly failed: Promise<Error>;
   readonly #journal: Journal<DeliverEvent>;
-  readonly #turns = new Turns();
+  readonly #turns = new Mutex();
   readonly #bell = new Set<() => void>();
   #failure: Error | undefined;
   #tellFailure: (error: Error) => void = () => undefined;
@@ -26,9 +26,9 @@ export class Ledger {
   }
 
   /** Opens the journal, and makes the key of the lease tokens when it is new. */
-  static async open(openJournal: OpenJournal, ids: Ids): Promise<Ledger> {
+  static async open(openJournal: OpenJournal, ids: Ids): Promise<LeaseStore> {
     const state = new LeaseState();
-    const ledger = new Ledger(state, await openJournal(journalName, state));
+    const ledger = new LeaseStore(state, await openJournal(journalName, state));
     if (state.secret === undefined) {
       await ledger.commit([{ type: 'secret', secret: ids.randomBytes(32).toString('hex') }]);
     }

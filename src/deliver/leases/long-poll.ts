@@ -3,15 +3,15 @@
 
 import type { RequestReader } from '../../ports/request-log.ts';
 import type { Clock } from '../../ports/runtime.ts';
-import type { Ledger } from './lease-store.ts';
+import type { LeaseStore } from './lease-store.ts';
 
 /**
  * Resolves when a request behind `durable` is durable, when the ledger rings, when the time is over, or when one of the
  * signals aborts.
  * @param ms the longest to wait
  */
-export async function untilMore(
-  { clock, ledger, reader }: { clock: Clock; ledger: Ledger; reader: RequestReader },
+export async function waitForMore(
+  { clock, ledger, reader }: { clock: Clock; ledger: LeaseStore; reader: RequestReader },
   durable: number,
   ms: number,
   signals: readonly AbortSignal[],

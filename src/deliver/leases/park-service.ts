@@ -7,7 +7,7 @@ import type { RequestReader } from '../../ports/request-log.ts';
 import type { Input, Output } from '../soap/contract.ts';
 import { QueueError } from '../soap/fault.ts';
 import type { LeaseState, Parked } from './lease-state.ts';
-import type { Ledger } from './lease-store.ts';
+import type { LeaseStore } from './lease-store.ts';
 
 /** The most parked requests that one answer lists. */
 const listMost = 1_000;
@@ -17,12 +17,12 @@ export function asListed(parked: Parked, state: LeaseState): Output<'ListParked'
   return { ...parked, ticket: ticketOf(parked.sequence), deliveryCount: state.deliveries(parked.sequence) };
 }
 
-export class ParkDesk {
+export class ParkService {
   readonly #reader: RequestReader;
-  readonly #ledger: Ledger;
+  readonly #ledger: LeaseStore;
   readonly #log: Logger;
 
-  constructor({ reader, ledger, log }: { reader: RequestReader; ledger: Ledger; log: Logger }) {
+  constructor({ reader, ledger, log }: { reader: RequestReader; ledger: LeaseStore; log: Logger }) {
     this.#reader = reader;
     this.#ledger = ledger;
     this.#log = log;

@@ -5,13 +5,13 @@ import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { StoredRequest } from '../../model/request.ts';
 import { sequenceOf } from '../../model/ticket.ts';
-import type { Understand } from '../../model/parsed-mail.ts';
+import type { ParseMail } from '../../model/parsed-mail.ts';
 import type { RequestReader } from '../../ports/request-log.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Input, Output } from '../soap/contract.ts';
 import { readRequests } from '../soap/delivered-request.ts';
 import { QueueError } from '../soap/fault.ts';
-import type { Ledger } from './lease-store.ts';
+import type { LeaseStore } from './lease-store.ts';
 import { asListed } from './park-service.ts';
 import type { Caller } from '../soap/dispatch.ts';
 
@@ -19,12 +19,12 @@ interface Parts {
   readonly limits: Config['soap'];
   readonly clock: Clock;
   readonly reader: RequestReader;
-  readonly ledger: Ledger;
-  readonly understand: Understand;
+  readonly ledger: LeaseStore;
+  readonly parseMail: ParseMail;
   readonly log: Logger;
 }
 
-export class ArchiveDesk {
+export class ReplayService {
   readonly #parts: Parts;
 
   constructor(parts: Parts) {
@@ -60,8 +60,8 @@ export class ArchiveDesk {
   }
 
   async #shown(requests: readonly StoredRequest[]): Promise<Output<'Replay'>['request']> {
-    const { ledger, understand } = this.#parts;
-    return (await readRequests(requests, understand))((sequence) => ledger.state.deliveries(sequence));
+    const { ledger, parseMail } = this.#parts;
+    return (await readRequests(requests, parseMail))((sequence) => ledger.state.deliveries(sequence));
   }
 
   #historyOf(sequence: number): Output<'GetRequest'>['history'] {

@@ -10,7 +10,7 @@ export interface LineRecord {
   readonly again: readonly (readonly [number, number])[];
 }
 
-export class Line {
+export class RequestQueue {
   /** Every request up to here has left its first place in the line. */
   #through = 0;
   /** Those that have left it beyond that. */

@@ -3,7 +3,7 @@
 
 import type { Clock, Timer } from '../../ports/runtime.ts';
 
-export class Deadlines<Name> {
+export class Timers<Name> {
   readonly #clock: Clock;
   readonly #over: (name: Name) => void;
   readonly #entries = new Map<Name, { readonly at: number; readonly timer: Timer }>();

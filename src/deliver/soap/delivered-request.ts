@@ -2,7 +2,7 @@
 // requests, gives the contract's; fails only as reading a mail does, which is never. Owns nothing.
 
 import type { StoredRequest } from '../../model/request.ts';
-import type { Understand, Understanding } from '../../model/parsed-mail.ts';
+import type { ParseMail, ParsedMail } from '../../model/parsed-mail.ts';
 import type { Output } from './contract.ts';
 
 type Delivered = Output<'GetRequest'>['request'];
@@ -15,8 +15,8 @@ export type Show = (deliveries: (sequence: number) => number) => Delivered[];
  * only afterwards.
  * @returns what shows them
  */
-export async function readRequests(requests: readonly StoredRequest[], understand: Understand): Promise<Show> {
-  const read = await Promise.all(requests.map(async (request) => ({ request, understood: await understand(request) })));
+export async function readRequests(requests: readonly StoredRequest[], parseMail: ParseMail): Promise<Show> {
+  const read = await Promise.all(requests.map(async (request) => ({ request, understood: await parseMail(request) })));
   return (deliveries) =>
     read.map(({ request, understood }) => asDelivered(request, deliveries(request.sequence), understood));
 }
@@ -24,7 +24,7 @@ export async function readRequests(requests: readonly StoredRequest[], understan
 function asDelivered(
   request: StoredRequest,
   deliveryCount: number,
-  { names, operation, reference }: Understanding,
+  { names, operation, reference }: ParsedMail,
 ): Delivered {
   const { registrar, phase, early, late, rehearsal } = request.client;
   return {

@@ -16,13 +16,13 @@ const escapes: Record<string, string> = {
 const impossible = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu;
 
 /** A text with each character that XML 1.0 cannot carry replaced by U+FFFD. */
-export function cleanText(text: string): string {
+export function sanitizeText(text: string): string {
   return text.replace(impossible, '\uFFFD');
 }
 
 /** A text for use between tags and inside quotes. */
 export function escapeXml(text: string): string {
-  return cleanText(text).replace(special, (character) => escapes[character] ?? '');
+  return sanitizeText(text).replace(special, (character) => escapes[character] ?? '');
 }
 
 function writeScalar(type: Scalar, value: unknown): string {

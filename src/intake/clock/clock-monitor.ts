@@ -19,7 +19,7 @@ export interface ClockParts {
 
 const askMs = 30_000;
 
-export class ClockWatch {
+export class ClockMonitor {
   readonly #parts: ClockParts;
   #report: ClockReport | undefined;
   #said: string | undefined;

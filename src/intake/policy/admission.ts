@@ -3,8 +3,8 @@
 // at once: the sender will come again. Owns the counts of what is in the house.
 
 import type { Clock } from '../../ports/runtime.ts';
-import { type ClientLimits, Clients } from './connection-limits.ts';
-import { type Gauge, Ladder, type Rung, slowAt, type Standing } from './load-shedding.ts';
+import { type ClientLimits, ConnectionLimits } from './connection-limits.ts';
+import { type Gauge, LoadShedder, type LoadLevel, slowAt, type Standing } from './load-shedding.ts';
 
 /** A reply other than 250. The text begins with the enhanced status code (RFC 3463). */
 export class Refusal extends Error {
@@ -43,8 +43,8 @@ const slowMs = 250;
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #recipients: ReadonlySet<string>;
-  readonly #clients: Clients;
-  readonly #ladder: Ladder;
+  readonly #clients: ConnectionLimits;
+  readonly #ladder: LoadShedder;
   #buffered = 0;
   #connections = 0;
   /** Why nothing is taken at the moment: set until the log is open, and again when it is lost. */
@@ -57,8 +57,8 @@ export class Admission {
   constructor(limits: AdmissionLimits, clock: Clock) {
     this.#limits = limits;
     this.#recipients = new Set(limits.recipients.map((each) => each.toLowerCase()));
-    this.#clients = new Clients(limits.client, clock);
-    this.#ladder = new Ladder(clock);
+    this.#clients = new ConnectionLimits(limits.client, clock);
+    this.#ladder = new LoadShedder(clock);
   }
 
   /** Where we stand, and how full everything is. */
@@ -74,7 +74,7 @@ export class Admission {
   }
 
   /** The rung of the work. Asked for every message, and most often nothing is near half full. */
-  get #work(): Rung {
+  get #work(): LoadLevel {
     const { bufferedBytes, waiting } = this.#limits;
     const calm = this.#buffered < bufferedBytes * slowAt && this.waiting() < waiting * slowAt;
     return calm && this.#ladder.atRest ? 'normal' : this.load.work;

@@ -23,7 +23,7 @@ export function clientOf(address: string): string {
   return isIPv6(address) ? groupsOf(address).slice(0, 4).join(':').toLowerCase() : address;
 }
 
-export class Clients {
+export class ConnectionLimits {
   readonly #limits: ClientLimits;
   readonly #clock: Clock;
   readonly #unlimited: AddressList;

@@ -3,7 +3,7 @@
 // al. 1996), one message at a time. Owns the queues, whose lengths are bounded by the connections of those who wait.
 
 /** One who takes part. The counts are this module's; weight and bounds may change at any moment. */
-export class Claimant {
+export class Flow {
   weight: number;
   /** Places that nobody else ever sits on. */
   own: number;
@@ -12,7 +12,7 @@ export class Claimant {
   /** Messages between their turn and their end; and how many of them sit on common places. */
   inProgress = 0;
   common = 0;
-  readonly waiting = new Set<Turn>();
+  readonly waiting = new Set<Permit>();
   /** Virtual time at which its next common turn begins. */
   start = 0;
 
@@ -24,21 +24,21 @@ export class Claimant {
 }
 
 /** One message that waits for its place, or has it. */
-export interface Turn {
-  readonly claimant: Claimant;
-  readonly go: (turn: Turn) => void;
+export interface Permit {
+  readonly claimant: Flow;
+  readonly go: (turn: Permit) => void;
 }
 
 /** A turn is a message of up to so many bytes; a larger one has used as many turns as it has of these begun. */
 const turnBytes = 65_536;
 
-export class Places {
+export class FairQueue {
   readonly #common: number;
   #commonUsed = 0;
   /** Virtual time: the start of the latest common turn. */
   #now = 0;
   /** Who has somebody waiting, in the order in which they began to. */
-  readonly #queues = new Set<Claimant>();
+  readonly #queues = new Set<Flow>();
 
   /** @param common places that go round in turn */
   constructor(common: number) {
@@ -49,7 +49,7 @@ export class Places {
    * Asks for a place; `go` runs at once or later, exactly once, unless the turn is given up before.
    * Every turn that got its place must end with `release`.
    */
-  ask(claimant: Claimant, go: Turn['go']): Turn {
+  ask(claimant: Flow, go: Permit['go']): Permit {
     const turn = { claimant, go };
     const { waiting } = claimant;
     if (waiting.size === 0 && this.#mayGo(claimant)) return this.#begin(turn);
@@ -59,13 +59,13 @@ export class Places {
   }
 
   /** A turn that still waits is given up. */
-  giveUp(turn: Turn): void {
+  giveUp(turn: Permit): void {
     const { claimant } = turn;
     if (claimant.waiting.delete(turn) && claimant.waiting.size === 0) this.#queues.delete(claimant);
   }
 
   /** A message is kept, refused or gone. @param bytes its size */
-  release({ claimant }: Turn, bytes: number): void {
+  release({ claimant }: Permit, bytes: number): void {
     claimant.inProgress--;
     if (claimant.common > 0) {
       claimant.common--;
@@ -86,8 +86,8 @@ export class Places {
   }
 
   /** Whose turn it is: first who sits on less than its own places, then the earliest in virtual time. */
-  #next(): Claimant | undefined {
-    let next: Claimant | undefined;
+  #next(): Flow | undefined {
+    let next: Flow | undefined;
     for (const each of this.#queues) {
       if (!this.#mayGo(each)) continue;
       if (ownFree(each)) return each;
@@ -96,11 +96,11 @@ export class Places {
     return next;
   }
 
-  #mayGo(claimant: Claimant): boolean {
+  #mayGo(claimant: Flow): boolean {
     return claimant.inProgress < claimant.most && (ownFree(claimant) || this.#commonUsed < this.#common);
   }
 
-  #begin(turn: Turn): Turn {
+  #begin(turn: Permit): Permit {
     const { claimant } = turn;
     if (!ownFree(claimant)) {
       this.#commonUsed++;
@@ -115,6 +115,6 @@ export class Places {
   }
 }
 
-function ownFree({ inProgress, common, own }: Claimant): boolean {
+function ownFree({ inProgress, common, own }: Flow): boolean {
   return inProgress - common < own;
 }

@@ -17,7 +17,7 @@ export interface FloorParts {
 
 const lookMs = 1_000;
 
-export class DiskFloor {
+export class FreeSpaceMonitor {
   readonly #parts: FloorParts;
   #below = false;
   #timer: Timer | undefined;

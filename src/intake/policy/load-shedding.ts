@@ -7,7 +7,7 @@
 
 import type { Clock } from '../../ports/runtime.ts';
 
-export type Rung = 'normal' | 'slow' | 'defer' | 'refuse';
+export type LoadLevel = 'normal' | 'slow' | 'defer' | 'refuse';
 
 /** Something that can be full. */
 export interface Gauge {
@@ -18,9 +18,9 @@ export interface Gauge {
 
 /** The rung, and what brought us there. */
 export interface Standing {
-  readonly rung: Rung;
+  readonly rung: LoadLevel;
   /** The rung that the work alone would have: where only connections are short, those who are in may go on. */
-  readonly work: Rung;
+  readonly work: LoadLevel;
   readonly why: string;
 }
 
@@ -36,9 +36,9 @@ function share({ used, most }: Gauge): number {
   return used / most;
 }
 
-export class Ladder {
+export class LoadShedder {
   readonly #clock: Clock;
-  #rung: Rung = 'normal';
+  #rung: LoadLevel = 'normal';
   #deferringSince: number | undefined;
 
   constructor(clock: Clock) {
@@ -57,7 +57,8 @@ export class Ladder {
   stand(work: readonly Gauge[], connections: Gauge): Standing {
     const fullest = work.reduce((most, each) => (share(each) > share(most) ? each : most));
     const level = share(fullest);
-    const holds = (at: number, ...rungs: Rung[]): boolean => level >= (rungs.includes(this.#rung) ? at * downAt : at);
+    const holds = (at: number, ...rungs: LoadLevel[]): boolean =>
+      level >= (rungs.includes(this.#rung) ? at * downAt : at);
     const deferring = holds(deferAt, 'defer', 'refuse');
     if (!deferring) this.#deferringSince = undefined;
     else this.#deferringSince ??= this.#clock.elapsed();
@@ -69,7 +70,7 @@ export class Ladder {
     return this.#rung === 'normal' ? { rung: 'normal', work: 'normal', why: '' } : this.#say(this.#rung, fullest);
   }
 
-  #say(rung: Rung, { name, used, most }: Gauge): Standing {
+  #say(rung: LoadLevel, { name, used, most }: Gauge): Standing {
     return { rung, work: this.#rung, why: `${name}: ${used} of ${most}` };
   }
 }

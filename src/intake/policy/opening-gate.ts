@@ -9,17 +9,17 @@ import { countdown, type Opening, readOpening, type Standing, standingAt } from 
 import type { Stamps } from '../../model/request.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import { Refusal } from './admission.ts';
-import type { ClockWatch } from '../clock/clock-monitor.ts';
+import type { ClockMonitor } from '../clock/clock-monitor.ts';
 
 /** What the hours work with. */
 export interface HoursParts {
   readonly config: Config;
   readonly clock: Clock;
-  readonly watch: Pick<ClockWatch, 'report' | 'trouble'>;
+  readonly watch: Pick<ClockMonitor, 'report' | 'trouble'>;
   readonly log: Logger;
 }
 
-export class Hours {
+export class OpeningGate {
   readonly #parts: HoursParts;
   readonly #opening: Opening;
   readonly rehearsal: boolean;

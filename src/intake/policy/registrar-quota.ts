@@ -3,10 +3,10 @@
 
 import type { Registrar } from '../../model/registrar.ts';
 import { type Admission, Refusal } from './admission.ts';
-import { Claimant } from './fair-queue.ts';
+import { Flow } from './fair-queue.ts';
 
 /** Bounds of a registrar for whom the book does not say. */
-export interface PartyLimits {
+export interface QuotaLimits {
   readonly connections: number;
   readonly messages: number;
   readonly bytes: number;
@@ -16,7 +16,7 @@ export interface PartyLimits {
 export type Memory = Pick<Admission, 'reserve' | 'release'>;
 
 /** What became of a party so far, and what it has here now. */
-export interface PartyState {
+export interface QuotaState {
   readonly connections: number;
   readonly inProgress: number;
   readonly waiting: number;
@@ -24,11 +24,11 @@ export interface PartyState {
   readonly refused: number;
 }
 
-export class Party {
+export class RegistrarQuota {
   /** Empty: the strangers. */
   readonly id: string;
-  readonly claimant = new Claimant(1, 1, 1);
-  #limits: PartyLimits = { connections: 0, messages: 0, bytes: 0 };
+  readonly claimant = new Flow(1, 1, 1);
+  #limits: QuotaLimits = { connections: 0, messages: 0, bytes: 0 };
   #connections = 0;
   #bytes = 0;
   kept = 0;
@@ -39,8 +39,8 @@ export class Party {
   }
 
   /** Takes new bounds, of the book in force. @param own places that nobody else sits on */
-  bind({ weight, ...limits }: Partial<Pick<Registrar, 'weight'>>, defaults: PartyLimits, own: number): void {
-    const { connections, messages, bytes } = { ...defaults, ...limits } as PartyLimits;
+  bind({ weight, ...limits }: Partial<Pick<Registrar, 'weight'>>, defaults: QuotaLimits, own: number): void {
+    const { connections, messages, bytes } = { ...defaults, ...limits } as QuotaLimits;
     this.#limits = { connections, messages, bytes };
     this.claimant.weight = weight ?? 1;
     this.claimant.own = own;
@@ -87,7 +87,7 @@ export class Party {
     return this.#connections === 0 && this.claimant.inProgress === 0 && this.claimant.waiting.size === 0;
   }
 
-  get state(): PartyState {
+  get state(): QuotaState {
     const { inProgress, waiting } = this.claimant;
     const { kept, refused } = this;
     return { connections: this.#connections, inProgress, waiting: waiting.size, kept, refused };

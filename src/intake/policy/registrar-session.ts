@@ -6,8 +6,8 @@ import type { Evidence, Registrar } from '../../model/registrar.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { Timer } from '../../ports/runtime.ts';
 import { Refusal } from './admission.ts';
-import type { Memory, Party } from './registrar-quota.ts';
-import type { Turn } from './fair-queue.ts';
+import type { Memory, RegistrarQuota } from './registrar-quota.ts';
+import type { Permit } from './fair-queue.ts';
 import type { Registrars } from './registrars.ts';
 
 /** Who it is, and how that is known. */
@@ -21,14 +21,14 @@ export function standing(known: Known | undefined): Pick<NewRequest['client'], '
   return known ? { registrar: { id: known.registrar.id, by: known.by } } : { unverified: true };
 }
 
-export class Seat {
+export class RegistrarSession {
   readonly #desk: Registrars;
   /** The address that the connection came from, or of whom a front has handed it to. */
   #origin: string;
-  #party: Party;
+  #party: RegistrarQuota;
   #certificate: string | undefined;
   #login: Registrar['login'];
-  #turn: Turn | undefined;
+  #turn: Permit | undefined;
   #patience: Timer | undefined;
   #left = false;
   #refusals = 0;
@@ -36,7 +36,7 @@ export class Seat {
   /** Whether the limits for each address hold for it: a registrar has limits of its own. */
   limitedByAddress: boolean;
 
-  constructor(desk: Registrars, origin: string, known: Known | undefined, party: Party) {
+  constructor(desk: Registrars, origin: string, known: Known | undefined, party: RegistrarQuota) {
     this.#desk = desk;
     this.#origin = origin;
     this.known = known;

@@ -8,20 +8,20 @@ import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
 import type { Runtime } from '../../ports/runtime.ts';
 import { Refusal } from './admission.ts';
-import { Logins } from '../smtp/auth.ts';
-import { Party, type PartyLimits, type PartyState } from './registrar-quota.ts';
-import { Places } from './fair-queue.ts';
-import { Seat } from './registrar-session.ts';
-import { StrangerLog } from './rejection-log.ts';
+import { SmtpAuth } from '../smtp/auth.ts';
+import { RegistrarQuota, type QuotaLimits, type QuotaState } from './registrar-quota.ts';
+import { FairQueue } from './fair-queue.ts';
+import { RegistrarSession } from './registrar-session.ts';
+import { RejectionLog } from './rejection-log.ts';
 
 /** What the intake says about its registrars, for `status`. */
 export interface RegistrarsState {
   /** SHA-256 of the book in force, and how many are in it. */
   readonly book: string;
   readonly size: number;
-  readonly strangers: PartyState;
+  readonly strangers: QuotaState;
   /** By id: those who are here, or have been since this process began. */
-  readonly byId: Readonly<Record<string, PartyState>>;
+  readonly byId: Readonly<Record<string, QuotaState>>;
 }
 
 export interface RegistrarsParts {
@@ -37,17 +37,17 @@ const notKnown = '5.7.1 You are not in the registrar book here: ask the registry
 
 export class Registrars {
   readonly #parts: RegistrarsParts;
-  readonly #parties = new Map<string, Party>();
-  readonly #strangers = new Party('');
+  readonly #parties = new Map<string, RegistrarQuota>();
+  readonly #strangers = new RegistrarQuota('');
   /** Relays that we trust, until they say whose message they bring: no crowd of strangers keeps them out. */
-  readonly #fronts = new Party('');
+  readonly #fronts = new RegistrarQuota('');
   readonly #refusal = new Refusal(550, notKnown);
   readonly #refusalLogin = new Refusal(550, `${notKnown}, or log in with AUTH`);
   readonly #refusalTls = new Refusal(550, `${notKnown}, or use STARTTLS with your certificate or AUTH`);
-  readonly #defaults: PartyLimits;
-  readonly strangerLog: StrangerLog;
-  readonly logins: Logins;
-  readonly places: Places;
+  readonly #defaults: QuotaLimits;
+  readonly strangerLog: RejectionLog;
+  readonly logins: SmtpAuth;
+  readonly places: FairQueue;
   readonly clock: Runtime['clock'];
   readonly waitMs: number;
   readonly keepsStrangers: boolean;
@@ -62,9 +62,9 @@ export class Registrars {
     this.keepsStrangers = registrars.strangers === 'keep';
     const { connections, messages, bytes } = registrars;
     this.#defaults = { connections, messages, bytes: Math.max(bytes, smtp.message_bytes) };
-    this.places = new Places(registrars.places);
-    this.logins = new Logins(parts.runtime, parts.log, () => this.#book);
-    this.strangerLog = new StrangerLog(parts.log);
+    this.places = new FairQueue(registrars.places);
+    this.logins = new SmtpAuth(parts.runtime, parts.log, () => this.#book);
+    this.strangerLog = new RejectionLog(parts.log);
     this.take(parts.book);
   }
 
@@ -79,7 +79,7 @@ export class Registrars {
     const weights = book.registrars.reduce((sum, { weight }) => sum + weight, this.keepsStrangers ? 1 : 0);
     const own = (weight: number): number => Math.max(1, Math.floor((registrars.places * weight) / weights));
     for (const registrar of book.registrars) {
-      const party = this.#parties.get(registrar.id) ?? new Party(registrar.id);
+      const party = this.#parties.get(registrar.id) ?? new RegistrarQuota(registrar.id);
       const bytes = registrar.bytes === undefined ? {} : { bytes: Math.max(registrar.bytes, smtp.message_bytes) };
       party.bind({ ...registrar, ...bytes }, this.#defaults, own(registrar.weight));
       this.#parties.set(registrar.id, party);
@@ -91,19 +91,19 @@ export class Registrars {
   }
 
   /** A connection comes, from a front that is trusted or not. Without a refusal it is counted, until the seat's `leave`. */
-  arrive(address: string, isFront = false): Seat | Refusal {
+  arrive(address: string, isFront = false): RegistrarSession | Refusal {
     const registrar = this.#book.byAddress(address);
     const party = isFront ? this.#fronts : this.partyOf(registrar);
     const known = registrar && { registrar, by: 'network' as const };
-    return party.arrive() ?? new Seat(this, address, known, party);
+    return party.arrive() ?? new RegistrarSession(this, address, known, party);
   }
 
-  partyOf(registrar: Registrar | undefined): Party {
+  partyOf(registrar: Registrar | undefined): RegistrarQuota {
     return (registrar && this.#parties.get(registrar.id)) ?? this.#strangers;
   }
 
   /** Who has gone from the book is forgotten with its last connection. */
-  left(party: Party): void {
+  left(party: RegistrarQuota): void {
     if (party.id !== '' && party.gone && !this.#book.byId(party.id)) this.#parties.delete(party.id);
   }
 
@@ -133,7 +133,7 @@ export class Registrars {
   }
 
   get state(): RegistrarsState {
-    const byId: Record<string, PartyState> = {};
+    const byId: Record<string, QuotaState> = {};
     for (const [id, { state }] of this.#parties)
       if (state.connections > 0 || state.kept > 0 || state.refused > 0) byId[id] = state;
     const { digest, registrars } = this.#book;

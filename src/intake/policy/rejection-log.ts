@@ -6,7 +6,7 @@ import type { Logger } from '../../lib/logger.ts';
 /** Addresses with a line of their own; all others of the same second share one. */
 const addressesMost = 50;
 
-export class StrangerLog {
+export class RejectionLog {
   readonly #log: Logger;
   readonly #counts = new Map<string, { count: number; from: string }>();
   #others = 0;

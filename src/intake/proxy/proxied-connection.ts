@@ -22,12 +22,12 @@ export interface Caller {
 }
 
 /** What a connection needs to know about fronts. */
-export interface Fronts {
+export interface ProxyTrust {
   /** Whose XCLIENT and XFORWARD are taken. */
   readonly trusted: AddressList;
   /** The connection is another client's from now on: moves its counts, unless that client has too many already. */
-  readonly move: (connection: FrontedConnection, to: string) => Refusal | undefined;
-  readonly refused: (connection: FrontedConnection, at: string, refusal: Refusal) => void;
+  readonly move: (connection: ProxiedConnection, to: string) => Refusal | undefined;
+  readonly refused: (connection: ProxiedConnection, at: string, refusal: Refusal) => void;
 }
 
 function nameIn(said: Attributes): { readonly name?: string } {
@@ -35,8 +35,8 @@ function nameIn(said: Attributes): { readonly name?: string } {
   return name === '' ? {} : { name };
 }
 
-export class FrontedConnection extends SMTPConnection {
-  readonly #fronts: Fronts;
+export class ProxiedConnection extends SMTPConnection {
+  readonly #fronts: ProxyTrust;
   #caller: Caller;
   /** Whether it is a front that we hear, and not a client to whom one handed over. */
   #isFront: boolean;
@@ -50,7 +50,7 @@ export class FrontedConnection extends SMTPConnection {
     socket: Socket,
     options: SMTPConnectionOptions | undefined,
     caller: Caller,
-    fronts: Fronts,
+    fronts: ProxyTrust,
   ) {
     super(server, socket, { ...options, remoteAddress: caller.address, remotePort: caller.port });
     this.#caller = caller;

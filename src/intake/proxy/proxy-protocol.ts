@@ -10,7 +10,7 @@ import { Refusal } from '../policy/admission.ts';
 import type { Caller } from './proxied-connection.ts';
 import { parseProxyHeader } from './proxy-header.ts';
 
-export class Proxies {
+export class ProxyProtocol {
   readonly #list: AddressList;
   readonly #seconds: number;
   readonly #clock: Clock;

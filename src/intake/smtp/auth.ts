@@ -6,23 +6,23 @@ import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
 import { BusyError, PasswordCheck } from '../../lib/password-check.ts';
 import type { Runtime } from '../../ports/runtime.ts';
-import { Throttle } from '../../lib/login-throttle.ts';
+import { LoginThrottle } from '../../lib/login-throttle.ts';
 import { Refusal } from '../policy/admission.ts';
 
 /** Different passwords that wait for their hash, which takes 50 ms each: who guesses must not make others wait for minutes. */
 const waitingMost = 20;
 
-export class Logins {
+export class SmtpAuth {
   readonly #log: Logger;
   readonly #book: () => RegistrarBook;
   readonly #passwords: PasswordCheck;
-  readonly #throttle: Throttle;
+  readonly #throttle: LoginThrottle;
 
   constructor(runtime: Pick<Runtime, 'clock' | 'ids'>, log: Logger, book: () => RegistrarBook) {
     this.#log = log;
     this.#book = book;
     this.#passwords = new PasswordCheck(runtime.ids, waitingMost);
-    this.#throttle = new Throttle(runtime.clock);
+    this.#throttle = new LoginThrottle(runtime.clock);
   }
 
   /** @param address where it comes from */

@@ -5,13 +5,13 @@
 import type { Socket } from 'node:net';
 import type { Refusal } from '../policy/admission.ts';
 import { DataSink, passOn } from './data-sink.ts';
-import { type Caller, FrontedConnection, type Fronts } from '../proxy/proxied-connection.ts';
+import { type Caller, ProxiedConnection, type ProxyTrust } from '../proxy/proxied-connection.ts';
 import type { IncomingMessage } from './message.ts';
-import type { Seat } from '../policy/registrar-session.ts';
+import type { RegistrarSession } from '../policy/registrar-session.ts';
 import type { SMTPConnectionOptions, SMTPServer, SMTPServerDataStream, SMTPStream } from './library.ts';
 
 /** What a connection may use up. */
-export interface ConnectionLimits {
+export interface SessionLimits {
   /** Commands without a kept message in between; a message's own recipients are not counted. */
   readonly commands: number;
   /** Commands that were answered with 5xx, without a kept message in between. */
@@ -37,8 +37,8 @@ function begins(command: Buffer, letters: string): boolean {
   return ((command[0] ?? 0) | 0x20) === letters.charCodeAt(0) && ((command[1] ?? 0) | 0x20) === letters.charCodeAt(1);
 }
 
-export class Connection extends FrontedConnection {
-  readonly #limits: ConnectionLimits;
+export class Connection extends ProxiedConnection {
+  readonly #limits: SessionLimits;
   readonly #greet: (then: () => void) => void;
   readonly #gone: () => void;
   #commands = 0;
@@ -50,7 +50,7 @@ export class Connection extends FrontedConnection {
   /** Messages that came to their end on this connection, kept or not. */
   messages = 0;
   /** Its side of the registrar book, where there is one; and who hears of a message that got no turn. */
-  seat: Seat | undefined;
+  seat: RegistrarSession | undefined;
   deferred: (refusal: Refusal) => void = () => undefined;
 
   /** @param greet runs `then` when the greeting may be sent @param gone called once, when the socket is closed */
@@ -59,8 +59,8 @@ export class Connection extends FrontedConnection {
     socket: Socket,
     options: SMTPConnectionOptions | undefined,
     caller: Caller,
-    fronts: Fronts,
-    limits: ConnectionLimits,
+    fronts: ProxyTrust,
+    limits: SessionLimits,
     greet: (then: () => void) => void,
     gone: () => void,
   ) {

@@ -5,10 +5,10 @@ import type { Logger } from '../../lib/logger.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { Ids, Runtime } from '../../ports/runtime.ts';
 import type { Admission } from '../policy/admission.ts';
-import type { ConnectionLimits } from './connection.ts';
-import type { Hours } from '../policy/opening-gate.ts';
+import type { SessionLimits } from './connection.ts';
+import type { OpeningGate } from '../policy/opening-gate.ts';
 import type { Registrars } from '../policy/registrars.ts';
-import type { Place } from '../sequencer.ts';
+import type { Kept } from '../sequencer.ts';
 import type { SMTPServerOptions } from './library.ts';
 
 /** What the endpoint works with. */
@@ -16,11 +16,11 @@ export interface SmtpParts {
   readonly config: Config['smtp'];
   readonly runtime: Runtime;
   readonly admission: Admission;
-  readonly hours: Hours;
+  readonly hours: OpeningGate;
   /** The registrar book at work; undefined: there is none, and mail is taken from anyone. */
   readonly registrars: Registrars | undefined;
   /** Gives the request its place: resolves with it once it is kept, rejects with the refusal to send. */
-  readonly keep: (request: NewRequest) => Promise<Place>;
+  readonly keep: (request: NewRequest) => Promise<Kept>;
   readonly log: Logger;
   /** Certificate and key in PEM, when STARTTLS is to be offered. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
@@ -54,7 +54,7 @@ export function optionsOf(
 }
 
 /** What each connection may use up. */
-export function limitsOf(config: Config['smtp']): ConnectionLimits {
+export function limitsOf(config: Config['smtp']): SessionLimits {
   return {
     commands: config.session_commands,
     errors: config.session_errors,

@@ -7,16 +7,16 @@ import { AddressList, plainAddress } from '../../lib/address-list.ts';
 import { listenAt } from '../../lib/listen.ts';
 import { deferred, type Timer } from '../../ports/runtime.ts';
 import { Refusal } from '../policy/admission.ts';
-import { Connection, type ConnectionLimits } from './connection.ts';
+import { Connection, type SessionLimits } from './connection.ts';
 import type { DataSink } from './data-sink.ts';
-import type { Caller, FrontedConnection, Fronts } from '../proxy/proxied-connection.ts';
+import type { Caller, ProxiedConnection, ProxyTrust } from '../proxy/proxied-connection.ts';
 import { IncomingMessage } from './message.ts';
 import type { IntakeCounts } from '../intake-status.ts';
-import { keepReceived, spoken } from '../receive-message.ts';
-import type { Seat } from '../policy/registrar-session.ts';
+import { receiveMessage, spoken } from '../receive-message.ts';
+import type { RegistrarSession } from '../policy/registrar-session.ts';
 import { idsOf, limitsOf, optionsOf, type SmtpParts } from './options.ts';
 import { mailParameters, unknownParameter } from './parameters.ts';
-import { Proxies } from '../proxy/proxy-protocol.ts';
+import { ProxyProtocol } from '../proxy/proxy-protocol.ts';
 import {
   type SMTPConnectionOptions,
   SMTPServer,
@@ -32,9 +32,9 @@ const spareSockets = 256;
 export class SmtpServer extends SMTPServer {
   readonly #parts: SmtpParts;
   readonly #bySession = new WeakMap<SMTPServerSession, Connection>();
-  readonly #limits: ConnectionLimits;
-  readonly #fronts: Fronts;
-  readonly #proxies: Proxies;
+  readonly #limits: SessionLimits;
+  readonly #fronts: ProxyTrust;
+  readonly #proxies: ProxyProtocol;
   readonly #counts = { kept: 0, repeated: 0, deferred: 0, refused: 0 };
   readonly #nextId: () => string;
   /** Where we listen: asked of the kernel once, and not for each connection. */
@@ -48,7 +48,7 @@ export class SmtpServer extends SMTPServer {
     this.bookTaken();
     this.#nextId = idsOf(parts.runtime.ids);
     this.#limits = limitsOf(config);
-    this.#proxies = new Proxies(config.proxy_from, config.hello_seconds, parts.runtime.clock, parts.log);
+    this.#proxies = new ProxyProtocol(config.proxy_from, config.hello_seconds, parts.runtime.clock, parts.log);
     this.#fronts = {
       trusted: new AddressList(config.trusted_fronts),
       move: (connection, to) => this.#move(connection, to),
@@ -118,7 +118,7 @@ export class SmtpServer extends SMTPServer {
   }
 
   /** A front hands a connection over to another client: its counts go with it, or stay as they are with the refusal. */
-  #move({ caller, session }: FrontedConnection, to: string): Refusal | undefined {
+  #move({ caller, session }: ProxiedConnection, to: string): Refusal | undefined {
     const { admission } = this.#parts;
     const seat = this.#seatOf(session);
     const counted = seat?.limitedByAddress ?? true;
@@ -154,7 +154,7 @@ export class SmtpServer extends SMTPServer {
     });
   }
 
-  #seatOf(session: SMTPServerSession): Seat | undefined {
+  #seatOf(session: SMTPServerSession): RegistrarSession | undefined {
     return this.#bySession.get(session)?.seat;
   }
 
@@ -229,7 +229,7 @@ export class SmtpServer extends SMTPServer {
       },
       end: () => {
         connection.received();
-        void keepReceived(this.#parts, message, connection).then(
+        void receiveMessage(this.#parts, message, connection).then(
           ({ words, repeated }) => {
             this.#counts[repeated ? 'repeated' : 'kept']++;
             connection.refill();

@@ -2,10 +2,10 @@
 // name; a mail may hold several forms one after the other. 1c is a password and is not read.
 
 import { type Field, type Fields, type Form, lettersFor } from './form.ts';
-import { Gathering } from './request-builder.ts';
-import { isNumbered, type Row } from './form-lines.ts';
-import { cleanLine } from '../sanitize.ts';
-import { readName } from '../domain-name.ts';
+import { RequestBuilder } from './request-builder.ts';
+import { isNumbered, type FormLine } from './form-lines.ts';
+import { sanitizeLine } from '../sanitize.ts';
+import { parseDomainName } from '../domain-name.ts';
 
 const item = /^\d{1,2}[a-z]$/;
 /** Dots as of an item, but no colon behind them. */
@@ -18,15 +18,15 @@ const fields: Fields = new Map([
 ]);
 const operations = lettersFor({ c: 'create', d: 'delete', m: 'modify', t: 'transfer' });
 
-function brokenItem({ key, text }: Row): string | undefined {
+function brokenItem({ key, text }: FormLine): string | undefined {
   return key !== undefined && item.test(key) ? undefined : broken.exec(text)?.[1]?.toLowerCase();
 }
 
-function fieldOf(row: Row): Field | undefined {
+function fieldOf(row: FormLine): Field | undefined {
   return row.key === undefined ? undefined : fields.get(row.key);
 }
 
-export const numbered: Form = {
+export const afnic: Form = {
   id: 'numbered',
   nameField: '2a',
   /** Two items are a form, or a single 2a; written without dots only when what it names is a name. */
@@ -36,14 +36,14 @@ export const numbered: Form = {
       if (!isNumbered(row)) continue;
       const { key, dots, value } = row;
       const isItem = key !== undefined && item.test(key);
-      if (key === '2a' && (dots > 0 || typeof readName(cleanLine(value, 254)) !== 'string')) return true;
+      if (key === '2a' && (dots > 0 || typeof parseDomainName(sanitizeLine(value, 254)) !== 'string')) return true;
       const found = isItem ? (dots > 1 ? key : undefined) : brokenItem(row);
       if (found !== undefined && items.add(found).size > 1) return true;
     }
     return false;
   },
   parse({ rows }) {
-    const gathering = new Gathering(operations, () => ['1a', '2a']);
+    const gathering = new RequestBuilder(operations, () => ['1a', '2a']);
     for (const row of rows) {
       if (!isNumbered(row)) continue;
       const field = fieldOf(row);

@@ -2,7 +2,7 @@
 // lines, gives rows; never throws, and looks at each character a bounded number of times. Quoted lines (`>`) are not the
 // registrar's own words now and are left out, as is everything behind a signature's `-- ` (RFC 3676 section 4.3).
 
-export interface Row {
+export interface FormLine {
   /** Its number in the decoded text, from 1. */
   readonly line: number;
   /** White space before it. */
@@ -24,18 +24,18 @@ const textMax = 2_000;
 
 /** The rows of a mail, blank ones too, and every key that they have. */
 export interface Sheet {
-  readonly rows: readonly Row[];
+  readonly rows: readonly FormLine[];
   readonly keys: ReadonlySet<string>;
 }
 
 /** The registrar's own lines. */
 export function ownLines(lines: readonly string[]): Sheet {
-  const rows: Row[] = [];
+  const rows: FormLine[] = [];
   let number = 0;
   for (const line of lines) {
     number++;
     if (line.startsWith('--') && /^--\s\r?$/.test(line)) break;
-    const row = rowOf(line, number);
+    const row = formLine(line, number);
     if (!row.text.startsWith('>')) rows.push(row);
   }
   return sheetOf(rows);
@@ -43,29 +43,29 @@ export function ownLines(lines: readonly string[]): Sheet {
 
 /** The quoted lines alone, without their marks. */
 export function quotedLines(lines: readonly string[]): Sheet {
-  const rows: Row[] = [];
+  const rows: FormLine[] = [];
   let number = 0;
   for (const line of lines) {
     number++;
     const mark = line.includes('>') ? /^\s{0,40}>[>\s]{0,40}/.exec(line) : null;
-    if (mark) rows.push(rowOf(line.slice(mark[0].length), number));
+    if (mark) rows.push(formLine(line.slice(mark[0].length), number));
   }
   return sheetOf(rows);
 }
 
 /** Whether a row begins with a digit, as those of numbered forms do. */
-export function isNumbered({ text }: Row): boolean {
+export function isNumbered({ text }: FormLine): boolean {
   const first = text.charCodeAt(0);
   return first >= 0x30 && first <= 0x39;
 }
 
-function sheetOf(rows: readonly Row[]): Sheet {
+function sheetOf(rows: readonly FormLine[]): Sheet {
   const keys = new Set<string>();
   for (const { key } of rows) if (key !== undefined) keys.add(key);
   return { rows, keys };
 }
 
-function rowOf(line: string, number: number): Row {
+function formLine(line: string, number: number): FormLine {
   const cut = line.length > textMax ? line.slice(0, textMax) : line;
   const trimmed = cut.trim();
   const text = trimmed.charCodeAt(0) < 0x80 ? trimmed : trimmed.replace(/^[\p{Cf}\s]+/u, '');

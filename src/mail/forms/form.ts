@@ -2,12 +2,12 @@
 // and what it could not understand. Each is one small file in this folder and an entry in forms.ts. Forms are detected,
 // never required, read only the fields that their table names (so never a password), and never throw.
 
-import type { Asked, Problem } from '../../model/parsed-mail.ts';
+import type { ParsedRequest, Problem } from '../../model/parsed-mail.ts';
 import type { Sheet } from './form-lines.ts';
 
 /** What a form found: clean and bounded, save that there may be as many requests and names as the mail has lines. */
 export interface Found {
-  readonly requests: readonly Asked[];
+  readonly requests: readonly ParsedRequest[];
   readonly problems: readonly Problem[];
   readonly moreProblems: number;
 }

@@ -1,10 +1,10 @@
 // The forms in the order in which they are tried: the strictest first. A new form is a file beside this one and a line here.
 
-import { automaton } from './nominet.ts';
+import { nominet } from './nominet.ts';
 import type { Form } from './form.ts';
 import { internic } from './internic.ts';
-import { numbered } from './afnic.ts';
+import { afnic } from './afnic.ts';
 import { rpsl } from './rpsl.ts';
 import { rri } from './rri.ts';
 
-export const forms: readonly Form[] = [numbered, internic, rri, automaton, rpsl];
+export const forms: readonly Form[] = [afnic, internic, rri, nominet, rpsl];

@@ -2,8 +2,8 @@
 // dots, colon. Item 0a is the operation, 2 the name. 0c (Auth Info) can be a password and is not read.
 
 import { type Field, type Form, lettersFor } from './form.ts';
-import { Gathering } from './request-builder.ts';
-import { isNumbered, type Row } from './form-lines.ts';
+import { RequestBuilder } from './request-builder.ts';
+import { isNumbered, type FormLine } from './form-lines.ts';
 
 const item = /^(\d{1,2}[a-z]?)\s{0,8}[.)]\s{0,20}(\S[^.\u2026]{0,80})$/;
 /** Dots as of an item, but no colon behind them. */
@@ -14,14 +14,14 @@ const name: Field = { shown: '2', is: 'name', once: true };
 const operation: Field = { shown: '0a', is: 'operation', once: true };
 const operations = lettersFor({ n: 'new', m: 'modify', d: 'delete' });
 
-function fieldOf({ key }: Row): Field | undefined {
+function fieldOf({ key }: FormLine): Field | undefined {
   const [, number = '', label = ''] = (key !== undefined && item.exec(key)) || [];
   if (/^2a?$/.test(number) && label.includes('domain')) return name;
   return /^0a?$/.test(number) && /new|modify|delete/.test(label.replace(/[()]/g, '')) ? operation : undefined;
 }
 
 /** The field of a line that begins as an item's and has no colon. */
-function brokenField({ key, text }: Row): Field | undefined {
+function brokenField({ key, text }: FormLine): Field | undefined {
   if (key !== undefined && item.test(key)) return undefined;
   const shown = broken.exec(text)?.[1]?.toLowerCase();
   return shown === undefined ? undefined : ([name, operation].find((each) => each.shown === shown) ?? { shown });
@@ -32,7 +32,7 @@ export const internic: Form = {
   nameField: name.shown,
   detect: ({ rows, keys }) => keys.has(version) || rows.some((row) => isNumbered(row) && fieldOf(row) !== undefined),
   parse({ rows }) {
-    const gathering = new Gathering(operations, () => [operation.shown, name.shown]);
+    const gathering = new RequestBuilder(operations, () => [operation.shown, name.shown]);
     for (const row of rows) {
       if (row.key === version) {
         gathering.close();

@@ -2,9 +2,9 @@
 // blank lines. A request without an operation asks for a new name, and says for whom. `auth:` and `password:` are not read.
 
 import { type Fields, type Form, namedAs } from './form.ts';
-import { brokenPair, Gathering } from './request-builder.ts';
-import { cleanLine } from '../sanitize.ts';
-import { readName } from '../domain-name.ts';
+import { brokenPair, RequestBuilder } from './request-builder.ts';
+import { sanitizeLine } from '../sanitize.ts';
+import { parseDomainName } from '../domain-name.ts';
 
 const fields: Fields = new Map([
   ['key', { shown: 'key', is: 'name', once: true }],
@@ -20,15 +20,17 @@ const fields: Fields = new Map([
 const operations = namedAs('request create modify delete renew transfer release query list');
 const forNew = new Set<string | undefined>([undefined, 'request', 'create']);
 
-export const automaton: Form = {
+export const nominet: Form = {
   id: 'automaton',
   nameField: 'key',
   detect: ({ rows, keys }) =>
     keys.has('key') &&
     (keys.has('for') ||
-      rows.some(({ key, value }) => key === 'key' && typeof readName(cleanLine(value, 254)) !== 'string')),
+      rows.some(({ key, value }) => key === 'key' && typeof parseDomainName(sanitizeLine(value, 254)) !== 'string')),
   parse({ rows }) {
-    const gathering = new Gathering(operations, ({ operation }) => (forNew.has(operation) ? ['key', 'for'] : ['key']));
+    const gathering = new RequestBuilder(operations, ({ operation }) =>
+      forNew.has(operation) ? ['key', 'for'] : ['key'],
+    );
     for (const row of rows) {
       const field = row.key === undefined ? undefined : fields.get(row.key);
       const meant = field ?? brokenPair(row, fields);

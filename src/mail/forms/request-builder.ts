@@ -2,10 +2,10 @@
 // Whatever goes in, what comes out is clean, and of problems there is a bounded number. Never throws.
 
 import type { DomainName, Problem, ProblemCode } from '../../model/parsed-mail.ts';
-import { cleanLine } from '../sanitize.ts';
-import { readName } from '../domain-name.ts';
+import { sanitizeLine } from '../sanitize.ts';
+import { parseDomainName } from '../domain-name.ts';
 import type { Field, Found, Operations } from './form.ts';
-import type { Row } from './form-lines.ts';
+import type { FormLine } from './form-lines.ts';
 
 /** Problems that are told; the rest are counted. */
 const problemsTold = 20;
@@ -31,7 +31,7 @@ type Needs = (request: {
   readonly operation: string | undefined;
 }) => readonly string[];
 
-export class Gathering {
+export class RequestBuilder {
   readonly #operations: Operations;
   readonly #needs: Needs;
   readonly #requests: Found['requests'][number][] = [];
@@ -50,7 +50,7 @@ export class Gathering {
     const { shown } = field;
     if (field.is === 'name') this.#name(request, shown, line, value);
     else if (field.is === 'operation') this.#operation(request, shown, line, value);
-    else if (field.is === 'reference') request.reference ??= cleanLine(value, referenceMax) || undefined;
+    else if (field.is === 'reference') request.reference ??= sanitizeLine(value, referenceMax) || undefined;
   }
 
   /** A line that was meant for a field but is not written as one. What stands in it is never shown. */
@@ -100,15 +100,15 @@ export class Gathering {
   }
 
   #name(request: Open, field: string, line: number, value: string): void {
-    const text = cleanLine(value, nameTextMax);
+    const text = sanitizeLine(value, nameTextMax);
     if (text === '') return this.#problem({ line, field, code: 'missing-name', value: '' });
-    const name = readName(text);
+    const name = parseDomainName(text);
     if (typeof name === 'string') this.#wrong(line, field, name, text);
     else request.names.set(name.ascii, name);
   }
 
   #operation(request: Open, field: string, line: number, value: string): void {
-    const text = cleanLine(value, valueMax);
+    const text = sanitizeLine(value, valueMax);
     if (text === '') return this.#problem({ line, field, code: 'missing-field', value: '' });
     const operation = this.#operations.get(text.toLowerCase());
     if (operation === undefined) this.#wrong(line, field, 'unknown-operation', text);
@@ -116,7 +116,7 @@ export class Gathering {
   }
 
   #wrong(line: number, field: string, code: ProblemCode, text: string): void {
-    this.#problem({ line, field, code, value: cleanLine(text, valueMax) });
+    this.#problem({ line, field, code, value: sanitizeLine(text, valueMax) });
   }
 
   #problem(problem: Problem): void {
@@ -126,7 +126,7 @@ export class Gathering {
 }
 
 /** A row that a field by the name of its first word was meant for, but that lacks the colon: `Domain = a.example`. */
-export function brokenPair({ key, text }: Row, fields: ReadonlyMap<string, Field>): Field | undefined {
+export function brokenPair({ key, text }: FormLine, fields: ReadonlyMap<string, Field>): Field | undefined {
   if (key !== undefined || text.length > 300) return undefined;
   const field = fields.get(/^([a-z-]{1,40})(?:\s{0,20}[=;]|\s)\s{0,20}\S+$/i.exec(text)?.[1]?.toLowerCase() ?? '');
   return field?.is === undefined ? undefined : field;

@@ -3,8 +3,8 @@
 // `delete:` or the subject `NEW` says the operation. Objects of other classes are passed over, and `password:` is not read.
 
 import type { Field, Fields, Form } from './form.ts';
-import { brokenPair, Gathering } from './request-builder.ts';
-import type { Row } from './form-lines.ts';
+import { brokenPair, RequestBuilder } from './request-builder.ts';
+import type { FormLine } from './form-lines.ts';
 
 const others = ['descr', 'admin-c', 'tech-c', 'zone-c', 'nserver', 'mnt-by', 'notify', 'changed', 'source', 'delete'];
 const fields: Fields = new Map<string, Field>([
@@ -15,12 +15,12 @@ const fields: Fields = new Map<string, Field>([
 const valueMax = 1_000;
 
 /** One attribute, its continuation lines put behind it. */
-interface Attribute extends Row {
+interface Attribute extends FormLine {
   more: string;
 }
 
 /** The objects of a mail, each with its attributes. */
-function objectsOf(rows: readonly Row[]): Attribute[][] {
+function objectsOf(rows: readonly FormLine[]): Attribute[][] {
   const objects: Attribute[][] = [];
   let object: Attribute[] = [];
   for (const row of rows) {
@@ -54,7 +54,7 @@ export const rpsl: Form = {
   nameField: 'domain',
   detect: ({ keys }) => keys.has('domain') || (keys.has('source') && keys.has('changed') && keys.has('descr')),
   parse({ rows }, subject) {
-    const gathering = new Gathering(new Map(), () => ['domain', 'source']);
+    const gathering = new RequestBuilder(new Map(), () => ['domain', 'source']);
     for (const object of objectsOf(rows).filter(isDomain)) {
       for (const attribute of object) {
         const field = fields.get(attribute.key ?? '');

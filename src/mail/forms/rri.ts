@@ -2,7 +2,7 @@
 // stand apart by `=-=`. Sections (`[Holder]`) are about contacts and are not read; nor are `Password:` and `AuthInfoHash:`.
 
 import { type Fields, type Form, namedAs } from './form.ts';
-import { brokenPair, Gathering } from './request-builder.ts';
+import { brokenPair, RequestBuilder } from './request-builder.ts';
 
 const fields: Fields = new Map([
   ['action', { shown: 'Action', is: 'operation', once: true }],
@@ -32,7 +32,7 @@ export const rri: Form = {
     return hasName && (keys.has('ctid') || keys.has('version') || keys.has('holder'));
   },
   parse({ rows }) {
-    const gathering = new Gathering(operations, ({ seen, operation }) =>
+    const gathering = new RequestBuilder(operations, ({ seen, operation }) =>
       seen.has('Handle') || seen.has('Domain-Ace') || nameless.some((each) => each === operation)
         ? ['Action']
         : ['Action', 'Domain'],

@@ -7,9 +7,15 @@ import { join } from 'node:path';
 import { fingerprintsOf } from '../../model/fingerprints.ts';
 import type { NewRequest, StoredRequest } from '../../model/request.ts';
 import { type DiskFile, errorCode, type Runtime } from '../../ports/runtime.ts';
-import { keyOf, Marks, newestMark, readMarks, writeMarks } from './fingerprint-file.ts';
+import {
+  keyOf,
+  MailboxFingerprints,
+  newestFingerprint,
+  readFingerprints,
+  writeFingerprints,
+} from './fingerprint-file.ts';
 import { FingerprintTable } from './fingerprint-table.ts';
-import { BrokenRecord, decode } from '../mailbox/record-codec.ts';
+import { BrokenRecord, decodeRecord } from '../mailbox/record-codec.ts';
 import { indexedOffset, writeIndex } from '../mailbox/index-file.ts';
 import { lastRawRecord, mailboxName, rawRecords } from '../mailbox/mailbox-file.ts';
 
@@ -19,13 +25,13 @@ interface Finished {
   readonly count: number;
 }
 
-export class Repeats {
+export class Deduplicator {
   readonly #runtime: Runtime;
   readonly #folder: string;
   readonly #windowMs: number;
   readonly #table = new FingerprintTable();
   readonly #firsts: number[] = [];
-  #marks: Marks;
+  #marks: MailboxFingerprints;
   #rebuilding: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -33,7 +39,7 @@ export class Repeats {
     this.#runtime = runtime;
     this.#folder = folder;
     this.#windowMs = windowMs;
-    this.#marks = new Marks(first);
+    this.#marks = new MailboxFingerprints(first);
   }
 
   /**
@@ -48,19 +54,19 @@ export class Repeats {
     firsts: readonly number[],
     next: number,
     windowMs: number,
-  ): Promise<Repeats> {
-    const repeats = new Repeats(runtime, folder, windowMs, next);
+  ): Promise<Deduplicator> {
+    const repeats = new Deduplicator(runtime, folder, windowMs, next);
     repeats.#firsts.push(...firsts);
     const missing: Finished[] = [];
     const recent: Finished[] = [];
     for (const [i, first] of [...firsts.entries()].toReversed()) {
       const finished = { first, count: (firsts[i + 1] ?? next) - first };
-      const newest = await newestMark(runtime.disk, folder, first);
+      const newest = await newestFingerprint(runtime.disk, folder, first);
       if (newest !== undefined && repeats.#until(newest) <= runtime.clock.elapsed()) break;
       recent.unshift(finished);
     }
     for (const finished of recent) {
-      const marks = await readMarks(runtime.disk, folder, finished.first, finished.count);
+      const marks = await readFingerprints(runtime.disk, folder, finished.first, finished.count);
       if (!marks)
         missing.unshift(finished); // the newest first: the likeliest to come again
       else {
@@ -83,10 +89,10 @@ export class Repeats {
   /** A request with that first sequence begins a new mailbox: the one before is finished, and its file is written. */
   async rotated(first: number): Promise<void> {
     const finished = this.#marks;
-    this.#marks = new Marks(first);
+    this.#marks = new MailboxFingerprints(first);
     if (finished.count === 0) return;
     this.#firsts.push(finished.first);
-    await writeMarks(this.#runtime.disk, this.#folder, finished);
+    await writeFingerprints(this.#runtime.disk, this.#folder, finished);
   }
 
   /** Remembers a request that is kept now. Every request of a mailbox, in order. */
@@ -152,20 +158,20 @@ export class Repeats {
       if (this.#closed) return;
       try {
         const file = await disk.open(join(this.#folder, mailboxName(first)), 'read');
-        const marks = new Marks(first);
+        const marks = new MailboxFingerprints(first);
         try {
           const last = await lastRawRecord(file);
-          if (!last || this.#until(decode(last).request.receivedAt) <= clock.elapsed()) return;
+          if (!last || this.#until(decodeRecord(last).request.receivedAt) <= clock.elapsed()) return;
           for await (const { bytes } of rawRecords(file, 0, await file.size(), 262_144)) {
             if (this.#closed) return;
-            const { request } = decode(bytes);
+            const { request } = decodeRecord(bytes);
             marks.push(request.receivedAt, fingerprintsOf(request));
           }
         } finally {
           await file.close();
         }
         this.#table.addOlder(first, count, this.#until(marks.newest), clock.elapsed(), (add) => marks.each(add));
-        await writeMarks(disk, this.#folder, marks);
+        await writeFingerprints(disk, this.#folder, marks);
       } catch (error) {
         // A mailbox that cannot be read is not this part's to judge.
         if (!(error instanceof BrokenRecord) && errorCode(error) === undefined) throw error;
@@ -182,7 +188,7 @@ export class Repeats {
   async close(healthy: boolean): Promise<void> {
     this.#closed = true;
     await this.#rebuilding;
-    if (healthy && this.#marks.count > 0) await writeMarks(this.#runtime.disk, this.#folder, this.#marks);
+    if (healthy && this.#marks.count > 0) await writeFingerprints(this.#runtime.disk, this.#folder, this.#marks);
   }
 }
 
@@ -195,7 +201,7 @@ async function recordAt(
 ): Promise<StoredRequest | undefined> {
   for await (const { bytes } of rawRecords(file, offset, size, 16_384)) {
     try {
-      const { request } = decode(bytes);
+      const { request } = decodeRecord(bytes);
       return request.sequence === sequence ? request : undefined;
     } catch (error) {
       if (error instanceof BrokenRecord) return undefined;

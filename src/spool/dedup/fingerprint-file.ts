@@ -26,7 +26,7 @@ export function keyOf(fingerprint: string): { readonly high: number; readonly lo
 }
 
 /** The keys of one mailbox's requests, in order. */
-export class Marks {
+export class MailboxFingerprints {
   readonly first: number;
   /** Time of receipt of the newest, milliseconds since 1970 UTC. */
   newest = 0;
@@ -71,12 +71,12 @@ export class Marks {
   }
 
   /** @returns undefined when the bytes are not whole, or not those of a mailbox with so many requests */
-  static fromBytes(bytes: Buffer, first: number, count: number): Marks | undefined {
+  static fromBytes(bytes: Buffer, first: number, count: number): MailboxFingerprints | undefined {
     if (bytes.length !== headerBytes + count * entryBytes) return undefined;
     const entries = bytes.subarray(headerBytes);
     if (!digest(bytes, entries).equals(bytes.subarray(signedBytes, headerBytes))) return undefined;
     if (newestIn(bytes) === undefined || bytes.readDoubleLE(8) !== first) return undefined;
-    const marks = new Marks(first);
+    const marks = new MailboxFingerprints(first);
     marks.count = count;
     marks.newest = bytes.readDoubleLE(16);
     marks.#entries = entries;
@@ -95,7 +95,7 @@ function newestIn(header: Buffer): number | undefined {
 }
 
 /** Writes the file. Trouble is not reported: without it the next start reads the mailbox. */
-export async function writeMarks(disk: Disk, folder: string, marks: Marks): Promise<void> {
+export async function writeFingerprints(disk: Disk, folder: string, marks: MailboxFingerprints): Promise<void> {
   const path = join(folder, fingerprintName(marks.first));
   try {
     const file = await disk.open(`${path}.new`, 'replace');
@@ -111,7 +111,7 @@ export async function writeMarks(disk: Disk, folder: string, marks: Marks): Prom
 }
 
 /** When the newest request of a mailbox came, as the file says; undefined when it does not. */
-export async function newestMark(disk: Disk, folder: string, first: number): Promise<number | undefined> {
+export async function newestFingerprint(disk: Disk, folder: string, first: number): Promise<number | undefined> {
   try {
     const file = await disk.open(join(folder, fingerprintName(first)), 'read');
     try {
@@ -127,9 +127,14 @@ export async function newestMark(disk: Disk, folder: string, first: number): Pro
 }
 
 /** The marks of a mailbox that holds `count` requests; undefined when the file is missing or wrong. */
-export async function readMarks(disk: Disk, folder: string, first: number, count: number): Promise<Marks | undefined> {
+export async function readFingerprints(
+  disk: Disk,
+  folder: string,
+  first: number,
+  count: number,
+): Promise<MailboxFingerprints | undefined> {
   try {
-    return Marks.fromBytes(await disk.readFile(join(folder, fingerprintName(first))), first, count);
+    return MailboxFingerprints.fromBytes(await disk.readFile(join(folder, fingerprintName(first))), first, count);
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
     return undefined;

@@ -17,7 +17,7 @@ import {
 import type { Lock, Locks } from './lock-file.ts';
 
 /** A held claim. */
-export interface Claim {
+export interface FencedLock {
   /** Grows by one with each holder. */
   readonly epoch: number;
   /** Told apart from every other holder's, also from one on a copy of the spool: epoch and random digits. */
@@ -168,13 +168,13 @@ async function stage(
  * @param folders where the role replaces files, if not in the spool alone
  * @throws InUseError when a living process holds it
  */
-export async function claim(
+export async function acquireFencedLock(
   runtime: Runtime,
   locks: Locks,
   folder: string,
   role: string,
   folders: readonly string[] = [folder],
-): Promise<Claim> {
+): Promise<FencedLock> {
   const { disk } = runtime;
   await makeFolderDurably(disk, folder);
   const lost = deferred<Error>();

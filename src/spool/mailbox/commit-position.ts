@@ -4,10 +4,10 @@
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { type Disk, type DiskFile, errorCode } from '../../ports/runtime.ts';
-import type { Claim } from '../fencing/fencing.ts';
+import type { FencedLock } from '../fencing/fencing.ts';
 
 /** The end of what is durable. */
-export interface Position {
+export interface CommitPosition {
   readonly sequence: number;
   /** First sequence of the mailbox that was written last, and how far it is durable, in bytes. */
   readonly mailbox: number;
@@ -17,13 +17,13 @@ export interface Position {
 const fileName = 'durable';
 const pattern = /^(sequence (\d+) mailbox (\d+) offset (\d+)) ([0-9a-f]{8}) *\n$/;
 
-function line({ sequence, mailbox, offset }: Position): Buffer {
+function line({ sequence, mailbox, offset }: CommitPosition): Buffer {
   const text = `sequence ${sequence} mailbox ${mailbox} offset ${offset}`;
   return Buffer.from(`${`${text} ${hash('sha256', text).slice(0, 8)}`.padEnd(127)}\n`, 'latin1');
 }
 
 /** The published position, or undefined when there is none that can be read. */
-export function readDurable(disk: Disk, spool: string): Position | undefined {
+export function readCommitPosition(disk: Disk, spool: string): CommitPosition | undefined {
   let text: string;
   try {
     text = disk.readFileNow(join(spool, fileName)).toString('latin1');
@@ -37,12 +37,12 @@ export function readDurable(disk: Disk, spool: string): Position | undefined {
 }
 
 /** Whether a change in the spool folder, by name, is news of this kind. */
-export function isDurableFile(name: string): boolean {
+export function isCommitPositionFile(name: string): boolean {
   return name === fileName;
 }
 
 /** The writer's hand on the file. */
-export class DurablePublisher {
+export class CommitPositionFile {
   readonly #file: DiskFile;
 
   private constructor(file: DiskFile) {
@@ -50,14 +50,19 @@ export class DurablePublisher {
   }
 
   /** Replaces the file by a new one that says `position`: a writer that was fenced keeps writing to the old, unseen. */
-  static async create(disk: Disk, held: Claim, spool: string, position: Position): Promise<DurablePublisher> {
+  static async create(
+    disk: Disk,
+    held: FencedLock,
+    spool: string,
+    position: CommitPosition,
+  ): Promise<CommitPositionFile> {
     const file = await held.replace(join(spool, fileName), (fresh) => fresh.write(line(position), 0));
     await disk.syncFolder(spool);
-    return new DurablePublisher(file);
+    return new CommitPositionFile(file);
   }
 
   /** Says how far the log is durable. Not synced: what it says is true already, and recovery does not need it. */
-  publish(position: Position): Promise<void> {
+  publish(position: CommitPosition): Promise<void> {
     return this.#file.write(line(position), 0);
   }
 

@@ -6,8 +6,8 @@ import { DamagedLogError, messageOf } from '../../model/errors.ts';
 import type { StoredRequest } from '../../model/request.ts';
 import type { ReadLimit, RequestReader } from '../../ports/request-log.ts';
 import { errorCode, type Runtime } from '../../ports/runtime.ts';
-import { isDurableFile, type Position, readDurable } from './commit-position.ts';
-import { BrokenRecord, decode } from './record-codec.ts';
+import { isCommitPositionFile, type CommitPosition, readCommitPosition } from './commit-position.ts';
+import { BrokenRecord, decodeRecord } from './record-codec.ts';
 import { indexedOffset, writeIndex } from './index-file.ts';
 import { listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
 import { readLogId } from '../log-id.ts';
@@ -38,8 +38,8 @@ class MailboxReader implements RequestReader {
     this.#folder = mailboxFolder(spool);
   }
 
-  #position(): Position {
-    return readDurable(this.#runtime.disk, this.#spool) ?? { sequence: 0, mailbox: 1, offset: 0 };
+  #position(): CommitPosition {
+    return readCommitPosition(this.#runtime.disk, this.#spool) ?? { sequence: 0, mailbox: 1, offset: 0 };
   }
 
   async durable(): Promise<number> {
@@ -67,7 +67,7 @@ class MailboxReader implements RequestReader {
     }
   }
 
-  async #collect(from: number, position: Position, limit: ReadLimit): Promise<StoredRequest[]> {
+  async #collect(from: number, position: CommitPosition, limit: ReadLimit): Promise<StoredRequest[]> {
     const { disk } = this.#runtime;
     const requests: StoredRequest[] = [];
     let bytes = 0;
@@ -110,7 +110,7 @@ class MailboxReader implements RequestReader {
     const damaged = (why: string): DamagedLogError =>
       new DamagedLogError(`${name}: the record of request ${expected}, at byte ${offset}, is damaged: ${why}.`);
     try {
-      const { request } = decode(bytes);
+      const { request } = decodeRecord(bytes);
       if (request.sequence !== expected) throw damaged(`it is number ${request.sequence}`);
       return request;
     } catch (error) {
@@ -127,7 +127,7 @@ class MailboxReader implements RequestReader {
   }
 
   /** Finds a record without a remembered place: by the index, and by scanning the mailbox when the index will not do. */
-  async #seek(sequence: number, position: Position): Promise<Place> {
+  async #seek(sequence: number, position: CommitPosition): Promise<Place> {
     const { disk } = this.#runtime;
     const mailbox = (await listMailboxes(disk, this.#folder)).findLast((first) => first <= sequence);
     if (mailbox === undefined) throw this.#gap(sequence);
@@ -179,7 +179,7 @@ class MailboxReader implements RequestReader {
     if (this.#watch) return;
     try {
       this.#watch = this.#runtime.disk.watch(this.#spool, (name) => {
-        if (isDurableFile(name)) for (const wake of this.#waiting) wake();
+        if (isCommitPositionFile(name)) for (const wake of this.#waiting) wake();
       });
     } catch (error) {
       // No spool yet, or no watches left on this machine: looking now and then has to do.
@@ -197,7 +197,7 @@ class MailboxReader implements RequestReader {
 /** The sequence that a record claims, or undefined when the bytes are not a record. */
 function sequenceIn(bytes: Buffer): number | undefined {
   try {
-    return decode(bytes).request.sequence;
+    return decodeRecord(bytes).request.sequence;
   } catch {
     return undefined;
   }

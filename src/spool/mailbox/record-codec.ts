@@ -83,7 +83,7 @@ function quotedPieces(message: Buffer): Buffer[] {
  * @param batch first sequence of the write that this record goes out with
  * @throws RangeError when the message has a bare CR or LF: it could not be given back byte for byte
  */
-export function encode(
+export function encodeRecord(
   request: NewRequest,
   sequence: number,
   batch: number,
@@ -125,7 +125,7 @@ export const recordStart = Buffer.from('From ');
  * The chain is for those who know the record before it: see `nextChain`.
  * @throws BrokenRecord that says what is wrong
  */
-export function decode(bytes: Buffer): Record {
+export function decodeRecord(bytes: Buffer): Record {
   const chainAt = bytes.indexOf(`\n${chainHeader}`, 0, 'latin1') + 1;
   if (chainAt === 0) throw new BrokenRecord('it has no complete header block');
   const head = bytes.subarray(0, chainAt);

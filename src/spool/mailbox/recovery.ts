@@ -14,10 +14,10 @@ import { join } from 'node:path';
 import { DamagedLogError } from '../../model/errors.ts';
 import { fingerprintsOf } from '../../model/fingerprints.ts';
 import type { Disk, DiskFile } from '../../ports/runtime.ts';
-import type { Claim } from '../fencing/fencing.ts';
-import type { Position } from './commit-position.ts';
-import { Marks, newestMark, writeMarks } from '../dedup/fingerprint-file.ts';
-import { BrokenRecord, decode, firstChain, nextChain } from './record-codec.ts';
+import type { FencedLock } from '../fencing/fencing.ts';
+import type { CommitPosition } from './commit-position.ts';
+import { MailboxFingerprints, newestFingerprint, writeFingerprints } from '../dedup/fingerprint-file.ts';
+import { BrokenRecord, decodeRecord, firstChain, nextChain } from './record-codec.ts';
 import { writeIndex } from './index-file.ts';
 import { lastRawRecord, listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
 
@@ -42,12 +42,18 @@ interface Scan {
 }
 
 /** Reads the last mailbox from its start to the first record that is not intact. */
-async function scan(file: DiskFile, size: number, first: number, chainBefore: string, marks?: Marks): Promise<Scan> {
+async function scan(
+  file: DiskFile,
+  size: number,
+  first: number,
+  chainBefore: string,
+  marks?: MailboxFingerprints,
+): Promise<Scan> {
   const found: Scan = { lastSequence: first - 1, lastChain: chainBefore, lastBatch: new Map(), end: 0, offsets: [] };
   let batch = 0;
   for await (const { offset, bytes } of rawRecords(file, 0, size)) {
     try {
-      const record = decode(bytes);
+      const record = decodeRecord(bytes);
       if (record.request.sequence !== found.lastSequence + 1) {
         throw new BrokenRecord(`it is number ${record.request.sequence} where ${found.lastSequence + 1} belongs`);
       }
@@ -77,7 +83,7 @@ async function endOfPrevious(disk: Disk, folder: string, previous: number, first
   const file = await disk.open(join(folder, name), 'read');
   try {
     const bytes = await lastRawRecord(file);
-    const { request } = decode(bytes ?? Buffer.alloc(0));
+    const { request } = decodeRecord(bytes ?? Buffer.alloc(0));
     if (request.sequence !== first - 1) {
       throw new BrokenRecord(`it is number ${request.sequence}, but the next mailbox begins with ${first}`);
     }
@@ -98,7 +104,7 @@ async function assertTorn(
   sealed: boolean,
   name: string,
   found: Scan,
-  durable: Position | undefined,
+  durable: CommitPosition | undefined,
 ): Promise<void> {
   const missing = found.lastSequence + 1;
   const place = `${name}: the record of request ${missing}, at byte ${found.broken?.offset ?? found.end}`;
@@ -112,7 +118,7 @@ async function assertTorn(
     throw new DamagedLogError(`${place}, is damaged (${found.broken?.why ?? ''}), in a mailbox that was finished.`);
   for await (const { bytes } of rawRecords(file, found.end, size)) {
     try {
-      const { request, batch } = decode(bytes);
+      const { request, batch } = decodeRecord(bytes);
       if (request.sequence > missing && batch > missing) {
         throw new DamagedLogError(
           `${place}, is damaged (${found.broken?.why ?? ''}), but request ${request.sequence} was written after it was durable.`,
@@ -126,7 +132,7 @@ async function assertTorn(
 
 /** Puts a sealed copy of [from, to) of a file in the place of `path`, once `prove` has looked at it. */
 async function copyDurably(
-  held: Claim,
+  held: FencedLock,
   source: DiskFile,
   [from, to]: readonly [number, number],
   path: string,
@@ -157,8 +163,8 @@ export async function recover(
   disk: Disk,
   folder: string,
   logId: string,
-  durable: Position | undefined,
-  held: Claim,
+  durable: CommitPosition | undefined,
+  held: FencedLock,
   marked = false,
 ): Promise<Recovered> {
   const firsts = await listMailboxes(disk, folder);
@@ -178,7 +184,8 @@ export async function recover(
   const name = mailboxName(first);
   const path = join(folder, name);
   const file = await disk.open(path, 'read');
-  const marks = marked && (await newestMark(disk, folder, first)) === undefined ? new Marks(first) : undefined;
+  const marks =
+    marked && (await newestFingerprint(disk, folder, first)) === undefined ? new MailboxFingerprints(first) : undefined;
   let cut: Recovered['cut'];
   let found: Scan;
   try {
@@ -203,7 +210,7 @@ export async function recover(
     await file.close();
   }
   if (found.end > 0) await writeIndex(disk, folder, first, found.offsets);
-  if (marks && marks.count > 0) await writeMarks(disk, folder, marks);
+  if (marks && marks.count > 0) await writeFingerprints(disk, folder, marks);
   await disk.syncFolder(folder);
   const { lastSequence, lastChain, lastBatch } = found;
   return { lastSequence, lastChain, lastBatch, ...(cut && { cut }) };

@@ -3,8 +3,8 @@
 
 import { join } from 'node:path';
 import type { Disk } from '../../ports/runtime.ts';
-import { readDurable } from './commit-position.ts';
-import { BrokenRecord, decode, firstChain, nextChain } from './record-codec.ts';
+import { readCommitPosition } from './commit-position.ts';
+import { BrokenRecord, decodeRecord, firstChain, nextChain } from './record-codec.ts';
 import { listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
 import { isRehearsal, readLogId } from '../log-id.ts';
 import { mailboxFolder } from './writer.ts';
@@ -35,7 +35,7 @@ export async function verifyLog(
   progress: Progress = () => undefined,
 ): Promise<VerifyReport> {
   const folder = mailboxFolder(spool);
-  const durable = readDurable(disk, spool);
+  const durable = readCommitPosition(disk, spool);
   const logId = await readLogId(disk, spool);
   if (logId === undefined) {
     const problems = [`${spool} holds no log (log-id is missing): is spool.dir right?`];
@@ -69,7 +69,7 @@ export async function verifyLog(
         notes.push(`${name}: ${size - end} bytes behind the durable position, of a write that is not finished`);
       for await (const { offset, bytes } of rawRecords(file, 0, end)) {
         try {
-          const { request, head, length } = decode(bytes);
+          const { request, head, length } = decodeRecord(bytes);
           if (request.sequence !== expected)
             problem(`${name}: byte ${offset}: request ${request.sequence} stands where ${expected} belongs`);
           else if (nextChain(chain, head) !== request.chain)

@@ -77,7 +77,7 @@ function revived({ name, message, code }: Trouble): Error {
   return code === undefined ? new Class(message) : Object.assign(new Class(message), { code });
 }
 
-class ThreadedWriter implements RequestWriter {
+class WriterClient implements RequestWriter {
   readonly #worker: Worker;
   readonly #lost = deferred<Error>();
   readonly #ended = deferred<void>();
@@ -139,7 +139,7 @@ class ThreadedWriter implements RequestWriter {
  * @returns the writer, its epoch, and what recovery cut away
  * @throws InUseError, DamagedLogError, ConfigError for a log of the other kind, or what the disk says
  */
-export async function openThreadedWriter(
+export async function openWriterClient(
   open: Open,
 ): Promise<{ writer: RequestWriter; epoch: string; lastSequence: number; cut?: Cut }> {
   const worker = startThread('writer-worker', import.meta.url, { workerData: open });
@@ -151,5 +151,5 @@ export async function openThreadedWriter(
   if (first.type === 'kept') throw new Error('the thread that writes the log answered before it was asked');
   if (first.type !== 'open') throw revived(first);
   const { type: _, ...opened } = first;
-  return { writer: new ThreadedWriter(worker, opened.lastSequence), ...opened };
+  return { writer: new WriterClient(worker, opened.lastSequence), ...opened };
 }

@@ -8,7 +8,7 @@ import { messageOf } from '../../model/errors.ts';
 import { nodeRuntime } from '../../lib/node-runtime.ts';
 import { errorCode } from '../../ports/runtime.ts';
 import { lockFiles } from '../fencing/lock-file.ts';
-import { openMailboxes } from './writer.ts';
+import { openMailboxWriter } from './writer.ts';
 import { type FromThread, type Open, requestsIn, type ToThread, type Trouble } from './writer-client.ts';
 
 function troubleOf(error: unknown): Trouble {
@@ -24,7 +24,7 @@ const say = (message: FromThread): void => port.postMessage(message);
 
 try {
   const { spool, rotation, repeatMs, rehearsal } = workerData as Open;
-  const { writer, recovered, epoch } = await openMailboxes(
+  const { writer, recovered, epoch } = await openMailboxWriter(
     nodeRuntime,
     lockFiles,
     spool,

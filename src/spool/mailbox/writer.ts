@@ -8,15 +8,15 @@ import { fingerprintsOf } from '../../model/fingerprints.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { RequestWriter } from '../../ports/request-log.ts';
 import { deferred, type DiskFile, type Runtime } from '../../ports/runtime.ts';
-import { type Claim, claim } from '../fencing/fencing.ts';
-import { DurablePublisher, readDurable } from './commit-position.ts';
-import { encode } from './record-codec.ts';
+import { type FencedLock, acquireFencedLock } from '../fencing/fencing.ts';
+import { CommitPositionFile, readCommitPosition } from './commit-position.ts';
+import { encodeRecord } from './record-codec.ts';
 import { writeIndex } from './index-file.ts';
 import type { Locks } from '../fencing/lock-file.ts';
 import { logIdFor } from '../log-id.ts';
 import { listMailboxes, mailboxName } from './mailbox-file.ts';
 import { type Recovered, recover } from './recovery.ts';
-import { Repeats } from '../dedup/deduplication.ts';
+import { Deduplicator } from '../dedup/deduplication.ts';
 
 /** When a new mailbox is begun. */
 export interface Rotation {
@@ -43,10 +43,10 @@ class MailboxWriter implements RequestWriter {
   readonly #runtime: Runtime;
   readonly #folder: string;
   readonly #rotation: Rotation;
-  readonly #claim: Claim;
-  readonly #publisher: DurablePublisher;
+  readonly #claim: FencedLock;
+  readonly #publisher: CommitPositionFile;
   readonly #recent: ReadonlyMap<string, number>;
-  readonly #repeats: Repeats | undefined;
+  readonly #repeats: Deduplicator | undefined;
   /** None before the first request: so none is left behind empty, and none has to be removed. */
   #mailbox: OpenMailbox | undefined;
   #lastSequence: number;
@@ -59,10 +59,10 @@ class MailboxWriter implements RequestWriter {
     runtime: Runtime,
     folder: string,
     rotation: Rotation,
-    held: Claim,
-    publisher: DurablePublisher,
+    held: FencedLock,
+    publisher: CommitPositionFile,
     recovered: Recovered,
-    repeats: Repeats | undefined,
+    repeats: Deduplicator | undefined,
   ) {
     this.#runtime = runtime;
     this.#folder = folder;
@@ -136,7 +136,7 @@ class MailboxWriter implements RequestWriter {
         (end >= this.#rotation.bytes || mailbox.offsets.length + offsets.length >= this.#rotation.count)
       )
         break;
-      const record = encode(request, batch + offsets.length, batch, chain);
+      const record = encodeRecord(request, batch + offsets.length, batch, chain);
       chain = record.chain;
       offsets.push(end);
       for (const part of record.parts) {
@@ -207,7 +207,7 @@ class MailboxWriter implements RequestWriter {
 }
 
 /** Begins the mailbox whose first record will be `first`. What has that name is of a write that was never acknowledged. */
-async function beginMailbox(runtime: Runtime, held: Claim, folder: string, first: number): Promise<OpenMailbox> {
+async function beginMailbox(runtime: Runtime, held: FencedLock, folder: string, first: number): Promise<OpenMailbox> {
   const file = await held.replace(join(folder, mailboxName(first)), async () => undefined);
   await runtime.disk.syncFolder(folder);
   return { file, first, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
@@ -228,7 +228,7 @@ async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox)
  * @returns the writer, and what recovery found
  * @throws InUseError, DamagedLogError, ConfigError for a log of the other kind, or what the disk says
  */
-export async function openMailboxes(
+export async function openMailboxWriter(
   runtime: Runtime,
   locks: Locks,
   spool: string,
@@ -238,18 +238,18 @@ export async function openMailboxes(
 ): Promise<{ writer: RequestWriter; recovered: Recovered; epoch: string }> {
   const { disk } = runtime;
   const folder = mailboxFolder(spool);
-  const held = await claim(runtime, locks, spool, 'intake', [spool, folder]);
-  let repeats: Repeats | undefined;
+  const held = await acquireFencedLock(runtime, locks, spool, 'intake', [spool, folder]);
+  let repeats: Deduplicator | undefined;
   try {
     await disk.makeFolder(folder);
     await disk.syncFolder(spool);
     const logId = await logIdFor(runtime, held, spool, rehearsal);
-    const recovered = await recover(disk, folder, logId, readDurable(disk, spool), held, repeatMs > 0);
+    const recovered = await recover(disk, folder, logId, readCommitPosition(disk, spool), held, repeatMs > 0);
     const { lastSequence } = recovered;
     const firsts = (await listMailboxes(disk, folder)).filter((first) => first <= lastSequence);
-    if (repeatMs > 0) repeats = await Repeats.open(runtime, folder, firsts, lastSequence + 1, repeatMs);
+    if (repeatMs > 0) repeats = await Deduplicator.open(runtime, folder, firsts, lastSequence + 1, repeatMs);
     const position = { sequence: lastSequence, mailbox: lastSequence + 1, offset: 0 };
-    const publisher = await DurablePublisher.create(disk, held, spool, position);
+    const publisher = await CommitPositionFile.create(disk, held, spool, position);
     const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, repeats);
     return { writer, recovered, epoch: held.epochName };
   } catch (error) {

@@ -19,7 +19,7 @@ async function onDisk(wrap: (disk: Disk) => Disk): Promise<Subject> {
   const wrapped = (runtime: Runtime): Runtime => ({ ...runtime, disk: wrap(runtime.disk) });
   return {
     ...own,
-    openMailboxes: (runtime, ...rest) => own.openMailboxes(wrapped(runtime), ...rest),
+    openMailboxWriter: (runtime, ...rest) => own.openMailboxWriter(wrapped(runtime), ...rest),
     openJournalFile: (runtime, ...rest) => own.openJournalFile(wrapped(runtime), ...rest),
   };
 }

@@ -52,7 +52,7 @@ export class SimIntake {
     const { machine, oracle, subject, spool, rotation, repeatMs } = this.#stage;
     const runtime = runtimeOf(machine, this.process);
     const locks = locksOf(machine, this.process);
-    const opened = await subject.openMailboxes(runtime, locks, spool, rotation, repeatMs);
+    const opened = await subject.openMailboxWriter(runtime, locks, spool, rotation, repeatMs);
     const { writer, recovered, epoch } = opened;
     machine.note(`    intake#${this.process.pid} opens in epoch ${epoch} after ${recovered.lastSequence}`);
     const newest = oracle.opened(epoch, before);

@@ -211,7 +211,7 @@ export class Simulation {
   async #checkRecovery(fileSystem: SimFileSystem): Promise<void> {
     const { oracle, subject, rotation, repeatMs } = this.#stage;
     const { runtime, locks } = runtimeOn(fileSystem, this.#random.next());
-    const { writer, recovered } = await subject.openMailboxes(runtime, locks, spool, rotation, repeatMs);
+    const { writer, recovered } = await subject.openMailboxWriter(runtime, locks, spool, rotation, repeatMs);
     await oracle.check(runtime, recovered.lastSequence);
     await writer.close();
     for (const facts of [this.#ack, this.#deliver] as const) {

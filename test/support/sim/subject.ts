@@ -13,7 +13,7 @@ import type * as ReaderModule from '../../../src/spool/mailbox/reader.ts';
 import type * as MailboxesModule from '../../../src/spool/mailbox/writer.ts';
 import type * as VerifyModule from '../../../src/spool/mailbox/verify.ts';
 
-export type Subject = Pick<typeof MailboxesModule, 'openMailboxes'> &
+export type Subject = Pick<typeof MailboxesModule, 'openMailboxWriter'> &
   Pick<typeof FingerprintsModule, 'fingerprintsOf'> &
   Pick<typeof ReaderModule, 'openReader'> &
   Pick<typeof VerifyModule, 'verifyLog'> &
@@ -27,7 +27,7 @@ const own = new URL('../../../src/', import.meta.url);
 /** Loads the parts from a source folder. */
 export async function loadSubject(root: URL = own): Promise<Subject> {
   const part = async <Module>(path: string): Promise<Module> => (await import(new URL(path, root).href)) as Module;
-  const { openMailboxes } = await part<typeof MailboxesModule>('spool/mailbox/writer.ts');
+  const { openMailboxWriter } = await part<typeof MailboxesModule>('spool/mailbox/writer.ts');
   const { fingerprintsOf } = await part<typeof FingerprintsModule>('model/fingerprints.ts');
   const { openReader } = await part<typeof ReaderModule>('spool/mailbox/reader.ts');
   const { verifyLog } = await part<typeof VerifyModule>('spool/mailbox/verify.ts');
@@ -35,7 +35,7 @@ export async function loadSubject(root: URL = own): Promise<Subject> {
   const { Sequencer } = await part<typeof SequencerModule>('intake/sequencer.ts');
   const { AckState } = await part<typeof AckStateModule>('acknowledge/journal/ack-state.ts');
   const { LeaseState } = await part<typeof LeaseStateModule>('deliver/leases/lease-state.ts');
-  return { openMailboxes, fingerprintsOf, openReader, verifyLog, openJournalFile, Sequencer, AckState, LeaseState };
+  return { openMailboxWriter, fingerprintsOf, openReader, verifyLog, openJournalFile, Sequencer, AckState, LeaseState };
 }
 
 /** One change of the text of a source file. */
