@@ -12,7 +12,7 @@ import { startAcknowledge } from '../src/acknowledge/acknowledge.ts';
 import { makeConfig } from '../src/config/config.ts';
 import { silent } from '../src/lib/logger.ts';
 import type { JournalState, OpenJournal } from '../src/ports/journal.ts';
-import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import { MailSink } from '../test/support/mail-sink.ts';
 import { JournalStore, MemoryLog, request } from '../test/support/memory.ts';
 

@@ -3,7 +3,7 @@
 // lost, reordered, duplicated or changed.
 
 import { createHash } from 'node:crypto';
-import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import { openReader } from '../src/spool/mailbox/reader.ts';
 import type { Entry } from './careful-registry.ts';
 import type { Attempt } from './noting-clients.ts';

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
 import { openMailboxWriter } from '../src/spool/mailbox/writer.ts';
 import { pullThroughKills, wrongWith } from '../test/support/deliver-process.ts';

@@ -2,7 +2,7 @@
 //   node --import tsx loadtest/fill.ts SPOOL COUNT [BYTES]
 
 import { randomUUID } from 'node:crypto';
-import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
 import { openMailboxWriter } from '../src/spool/mailbox/writer.ts';
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fingerprintsOf } from '../src/model/fingerprints.ts';
 import type { NewRequest } from '../src/model/request.ts';
-import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
 import { mailboxFolder, openMailboxWriter } from '../src/spool/mailbox/writer.ts';

@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { nodeRuntime } from '../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
 import { openMailboxWriter } from '../src/spool/mailbox/writer.ts';

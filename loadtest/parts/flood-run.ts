@@ -6,7 +6,7 @@ import type { MakeMail } from './forms.ts';
 import { Lane, type Job, type Outcome } from './smtp-lane.ts';
 import { wallMicros } from './notes.ts';
 import type { Due } from './profiles.ts';
-import { deferred } from '../../src/ports/runtime.ts';
+import { deferred } from '../../src/lib/async.ts';
 import type { Target } from './target.ts';
 
 /** One request of the schedule, with its number in the whole flood. */

@@ -4,6 +4,7 @@
 
 import { setMaxListeners } from 'node:events';
 import { messageOf } from '../model/errors.ts';
+import { sleep } from '../lib/async.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { StoredRequest } from '../model/request.ts';
 import { unparsedMail } from '../model/parsed-mail.ts';
@@ -154,7 +155,7 @@ export class DeliveryLoop {
         this.#settle(request, outcome);
         return;
       }
-      await pause(clock, breathMs, signal);
+      await sleep(clock, breathMs, signal);
     }
   }
 
@@ -191,18 +192,4 @@ export class DeliveryLoop {
     const since = Math.max(receivedAt, this.#parts.state.retryOf(sequence)?.askedAt ?? 0);
     return this.#parts.clock.now() - since >= this.#parts.settings.giveUpMs;
   }
-}
-
-/** Waits for `ms`, or until the signal aborts. */
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = clock.after(ms, end);
-    signal.addEventListener('abort', end);
-    if (signal.aborted) end();
-  });
 }

@@ -5,7 +5,7 @@ import { print, sequenceFrom } from './words.ts';
 import type { Config } from '../config/config.ts';
 import { exitCode, UsageError } from '../model/errors.ts';
 import { collectStatus, formatStatus, humanBytes } from '../operate/status.ts';
-import { nodeRuntime } from '../lib/node-runtime.ts';
+import { nodeRuntime } from '../lib/node/runtime.ts';
 import { openViews, verifySpool } from '../operate/spool-views.ts';
 
 /** What stands where, at a glance. */

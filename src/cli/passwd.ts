@@ -5,10 +5,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/config.ts';
 import { ConfigError, messageOf, UsageError } from '../model/errors.ts';
-import { hashPassword } from '../lib/password-hash.ts';
+import { hashPassword } from '../lib/auth/password-hash.ts';
 import { readPassword } from './ask-password.ts';
-import { nodeRuntime as runtime } from '../lib/node-runtime.ts';
-import { errorCode } from '../ports/runtime.ts';
+import { nodeRuntime as runtime } from '../lib/node/runtime.ts';
+import { errorCode } from '../lib/system-error.ts';
 import { parseRegistrarBook } from '../config/registrar-book-file.ts';
 import { isTable, parseToml } from '../config/toml.ts';
 

@@ -6,7 +6,7 @@ import { ConfigError, UsageError } from '../model/errors.ts';
 import { openViews } from '../operate/spool-views.ts';
 import type { Registrar } from '../model/registrar.ts';
 import type { RegistrarBook } from '../config/registrar-book.ts';
-import { nodeRuntime as runtime } from '../lib/node-runtime.ts';
+import { nodeRuntime as runtime } from '../lib/node/runtime.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
 import { silent } from '../lib/logger.ts';
 

@@ -11,7 +11,7 @@ import { formatOpening, openingReport } from '../operate/opening-status.ts';
 import { listRequests, namesColumn } from './list.ts';
 import { humanAge, humanBytes } from '../operate/status.ts';
 import { passwdVerb } from './passwd.ts';
-import { nodeRuntime } from '../lib/node-runtime.ts';
+import { nodeRuntime } from '../lib/node/runtime.ts';
 import { registrarsVerb } from './registrars.ts';
 import { openViews, type StageName, stages } from '../operate/spool-views.ts';
 

@@ -20,7 +20,7 @@ import { hash } from 'node:crypto';
 import { ConfigError, messageOf } from '../model/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { isNetwork } from '../lib/address-list.ts';
-import { isPasswordHash } from '../lib/password-hash.ts';
+import { isPasswordHash } from '../lib/auth/password-hash.ts';
 import type { Registrar } from '../model/registrar.ts';
 import { RegistrarBook } from './registrar-book.ts';
 import type { Disk } from '../ports/runtime.ts';

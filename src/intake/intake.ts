@@ -7,7 +7,9 @@ import { ConfigError, DamagedLogError, InUseError, messageOf } from '../model/er
 import type { Logger } from '../lib/logger.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
-import { deferred, errorCode, type Runtime, type Timer } from '../ports/runtime.ts';
+import { deferred } from '../lib/async.ts';
+import { errorCode } from '../lib/system-error.ts';
+import type { Runtime, Timer } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
 import { Admission, Refusal } from './policy/admission.ts';

@@ -2,6 +2,7 @@
 // stable storage. Group commit without a timer: while one write is under way arrivals gather, and go together in the next.
 // Owns the line between "arrived" and "kept". Fails by refusing: at once when the line is full, and for good when the log is lost.
 
+import { GroupCommit } from '../lib/group-commit.ts';
 import { messageOf } from '../model/errors.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
@@ -24,12 +25,6 @@ export interface Kept {
   readonly repeated: boolean;
 }
 
-interface Waiting {
-  readonly request: NewRequest;
-  readonly kept: (place: Kept) => void;
-  readonly failed: (reason: NotSequencedError) => void;
-}
-
 /** Limits of the line. */
 export interface SequencerLimits {
   /** The most requests, and the most message bytes, in one write; a single request always fits. */
@@ -41,22 +36,26 @@ export interface SequencerLimits {
 
 export class Sequencer {
   readonly #writer: RequestWriter;
-  readonly #limits: SequencerLimits;
-  #waiting: Waiting[] = [];
-  #writing: Promise<void> | undefined;
+  readonly #waitingCount: number;
+  readonly #commit: GroupCommit<NewRequest, Kept>;
   #lost: string | undefined;
   /** New numbers ascend, so whatever is not above this is an earlier request's. */
   #highest: number;
 
-  constructor(writer: RequestWriter, limits: SequencerLimits) {
+  constructor(writer: RequestWriter, { batchCount: count, batchBytes: bytes, waitingCount }: SequencerLimits) {
     this.#writer = writer;
-    this.#limits = limits;
+    this.#waitingCount = waitingCount;
     this.#highest = writer.lastSequence;
+    this.#commit = new GroupCommit((batch) => this.#append(batch), {
+      count,
+      bytes,
+      sizeOf: ({ message }) => message.length,
+    });
   }
 
   /** How many requests wait for their write to begin. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#commit.waiting;
   }
 
   /**
@@ -66,50 +65,31 @@ export class Sequencer {
    */
   submit(request: NewRequest): Promise<Kept> {
     if (this.#lost !== undefined) return Promise.reject(new NotSequencedError('lost', this.#lost));
-    if (this.#waiting.length >= this.#limits.waitingCount) {
-      return Promise.reject(new NotSequencedError('full', `${this.#waiting.length} requests wait for the disk`));
+    if (this.waiting >= this.#waitingCount) {
+      return Promise.reject(new NotSequencedError('full', `${this.waiting} requests wait for the disk`));
     }
-    return new Promise((kept, failed) => {
-      this.#waiting.push({ request, kept, failed });
-      this.#writing ??= this.#write();
-    });
+    return this.#commit.add(request);
   }
 
-  async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#takeBatch();
-      try {
-        const sequences = await this.#writer.append(batch.map((each) => each.request));
-        batch.forEach((each, i) => {
-          const sequence = sequences[i];
-          if (sequence === undefined) throw new Error('the log gave fewer numbers than requests');
-          each.kept({ sequence, repeated: sequence <= this.#highest });
-          this.#highest = Math.max(this.#highest, sequence);
-        });
-      } catch (error) {
-        // The writer is done for: so is everything that waits for it.
-        this.#lost = messageOf(error);
-        const reason = new NotSequencedError('lost', this.#lost);
-        for (const each of [...batch, ...this.#waiting.splice(0)]) each.failed(reason);
-      }
+  async #append(batch: readonly NewRequest[]): Promise<Kept[]> {
+    try {
+      if (this.#lost !== undefined) throw new Error(this.#lost);
+      const sequences = await this.#writer.append(batch);
+      if (sequences.length !== batch.length) throw new Error('the log gave another count of numbers than of requests');
+      return sequences.map((sequence) => {
+        const repeated = sequence <= this.#highest;
+        if (!repeated) this.#highest = sequence;
+        return { sequence, repeated };
+      });
+    } catch (error) {
+      // The writer is done for: so is everything that waits for it.
+      this.#lost = messageOf(error);
+      throw new NotSequencedError('lost', this.#lost);
     }
-    this.#writing = undefined;
-  }
-
-  #takeBatch(): Waiting[] {
-    const { batchCount, batchBytes } = this.#limits;
-    let bytes = 0;
-    let count = 0;
-    for (const { request } of this.#waiting) {
-      if (count > 0 && (count >= batchCount || bytes + request.message.length > batchBytes)) break;
-      bytes += request.message.length;
-      count++;
-    }
-    return this.#waiting.splice(0, count);
   }
 
   /** Resolves when everything that was submitted has its answer. */
-  async idle(): Promise<void> {
-    await this.#writing;
+  idle(): Promise<void> {
+    return this.#commit.idle();
   }
 }

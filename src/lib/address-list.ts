@@ -51,3 +51,10 @@ export class AddressList {
     return family !== 0 && this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4');
   }
 }
+
+const loopback = new AddressList(['127.0.0.0/8', '::1']);
+
+/** Whether an address is this machine's to itself. */
+export function isLoopback(address: string): boolean {
+  return loopback.has(address);
+}

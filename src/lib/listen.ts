@@ -1,7 +1,7 @@
 // Makes a server listen, and says in words why it cannot. Takes the key that names the port, for the words.
 
 import type { AddressInfo, Server } from 'node:net';
-import { errorCode } from '../ports/runtime.ts';
+import { errorCode } from './system-error.ts';
 
 /** Where to listen, and the name of the configuration section that says so. */
 export interface ListenAt {

@@ -2,7 +2,10 @@
 // while one is being written the newest waits. Nobody's authority: the reader asks whether the process that wrote it
 // lives, and a disk that does not take the file is no trouble of the process's. Owns the file.
 
-import { errorCode, type ProcessIdentity, type Runtime } from '../ports/runtime.ts';
+import { errorCode } from './system-error.ts';
+import type { Clock, ProcessIdentity, Runtime } from '../ports/runtime.ts';
+import { GroupCommit } from './group-commit.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** What stands beside each state. */
 interface Said {
@@ -12,45 +15,31 @@ interface Said {
 }
 
 export class StateFile<State extends object> {
-  readonly #runtime: Runtime;
-  readonly #path: string;
+  readonly #clock: Clock;
   readonly #process: ProcessIdentity;
-  #next: (State & Said) | undefined;
-  #writing: Promise<void> | undefined;
+  readonly #commit: GroupCommit<State & Said, undefined>;
 
-  constructor(runtime: Runtime, path: string) {
-    this.#runtime = runtime;
-    this.#path = path;
-    this.#process = runtime.processes.self();
+  constructor({ clock, disk, processes }: Runtime, path: string) {
+    this.#clock = clock;
+    this.#process = processes.self();
+    this.#commit = new GroupCommit(async (states) => {
+      try {
+        await replaceFile(disk, path, Buffer.from(`${JSON.stringify(states.at(-1))}\n`), { sync: false });
+      } catch (error) {
+        if (errorCode(error) === undefined) throw error;
+      }
+      return states.map(() => undefined);
+    });
   }
 
   /** Says how it is now. */
   say(state: State): void {
-    this.#next = { ...state, at: this.#runtime.clock.now(), process: this.#process };
-    this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+    void this.#commit.add({ ...state, at: this.#clock.now(), process: this.#process });
   }
 
   /** Resolves when nothing is being written. */
-  async idle(): Promise<void> {
-    await this.#writing;
-  }
-
-  async #write(): Promise<void> {
-    const { disk } = this.#runtime;
-    for (let said = this.#next; said; said = this.#next) {
-      this.#next = undefined;
-      try {
-        const file = await disk.open(`${this.#path}.new`, 'replace');
-        try {
-          await file.write(Buffer.from(`${JSON.stringify(said)}\n`), 0);
-        } finally {
-          await file.close();
-        }
-        await disk.rename(`${this.#path}.new`, this.#path);
-      } catch (error) {
-        if (errorCode(error) === undefined) throw error;
-      }
-    }
+  idle(): Promise<void> {
+    return this.#commit.idle();
   }
 }
 

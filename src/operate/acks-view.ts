@@ -13,7 +13,7 @@ import { ConfigError, messageOf, UsageError } from '../model/errors.ts';
 import { silent } from '../lib/logger.ts';
 import { type Range, toRanges } from '../model/range-set.ts';
 import type { StoredRequest } from '../model/request.ts';
-import { nodeRuntime } from '../lib/node-runtime.ts';
+import { nodeRuntime } from '../lib/node/runtime.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
 import { holderOf } from '../spool/fencing/fencing.ts';

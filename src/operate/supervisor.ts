@@ -6,7 +6,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { setPriority } from 'node:os';
 import { exitCode } from '../model/errors.ts';
 import type { Logger } from '../lib/logger.ts';
-import { deferred, type Clock } from '../ports/runtime.ts';
+import { deferred } from '../lib/async.ts';
+import type { Clock } from '../ports/runtime.ts';
 
 /** What a stage tells its supervisor once it works. */
 export interface ReadyMessage {

@@ -91,27 +91,3 @@ export interface Runtime {
   readonly disk: Disk;
   readonly processes: Processes;
 }
-
-/** The `code` of a system error (ENOENT …), or undefined. */
-export function errorCode(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return undefined;
-}
-
-const diskCodes = new Set(['EIO', 'ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG', 'Unknown system error -122']);
-
-/** Whether an error, or what caused it, is the disk's: full, broken or read-only, and perhaps not for ever. */
-export function isDiskTrouble(error: unknown): boolean {
-  const code = errorCode(error);
-  if (code !== undefined) return diskCodes.has(code);
-  return error instanceof Error && isDiskTrouble(error.cause);
-}
-
-/** A promise and the hand that settles it (Promise.withResolvers, which Node 20 lacks). */
-export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: ((value: T) => void) | undefined;
-  const promise = new Promise<T>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve: (value) => resolve?.(value) };
-}

@@ -7,7 +7,9 @@ import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { DamagedLogError, messageOf } from '../model/errors.ts';
 import type { Journal, JournalState } from '../ports/journal.ts';
-import { deferred, type Disk, type DiskFile, errorCode, type Runtime } from '../ports/runtime.ts';
+import { deferred } from '../lib/async.ts';
+import { errorCode } from '../lib/system-error.ts';
+import type { Disk, DiskFile, Runtime } from '../ports/runtime.ts';
 import { type FencedLock, acquireFencedLock } from './fencing/fencing.ts';
 import type { Locks } from './fencing/lock-file.ts';
 

@@ -4,7 +4,8 @@
 
 import { join } from 'node:path';
 import { ConfigError } from '../model/errors.ts';
-import { type Disk, errorCode, type Runtime } from '../ports/runtime.ts';
+import { errorCode } from '../lib/system-error.ts';
+import type { Disk, Runtime } from '../ports/runtime.ts';
 import type { FencedLock } from './fencing/fencing.ts';
 
 const rehearsalPrefix = 'rehearsal-';

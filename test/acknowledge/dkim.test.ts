@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { dkimSigner } from '../../src/acknowledge/compose/dkim.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { Acknowledging, sample } from '../support/acknowledging.ts';
 import { request } from '../support/memory.ts';
 import { temporaryFolder } from '../support/spool.ts';

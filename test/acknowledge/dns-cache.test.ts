@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DnsCache } from '../../src/acknowledge/transport/dns-cache.ts';
-import { deferred } from '../../src/ports/runtime.ts';
+import { deferred } from '../../src/lib/async.ts';
 import { settle, TurnedClock } from '../support/memory.ts';
 
 interface ParsedRequest {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ticketOf } from '../../src/model/ticket.ts';
 import { emlFolder } from '../../src/acknowledge/transport/eml-folder.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { Acknowledging, sample } from '../support/acknowledging.ts';
 import { request } from '../support/memory.ts';
 

@@ -13,7 +13,7 @@ import { parseRequests } from '../../src/mail/parse-text.ts';
 import type { StoredRequest } from '../../src/model/request.ts';
 import type { RegistrarBook } from '../../src/config/registrar-book.ts';
 import { unparsedMail } from '../../src/model/parsed-mail.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { sample, templates } from '../support/acknowledging.ts';
 import { parseRegistrarBook } from '../../src/config/registrar-book-file.ts';
 import { MemoryLog, request } from '../support/memory.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Trouble } from '../../src/acknowledge/transport/transport.ts';
 import { readTransportStatus } from '../../src/acknowledge/transport/transport-status.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { Stage } from '../../src/ports/stage.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
 import { MailSink, type SinkOptions } from '../support/mail-sink.ts';

@@ -9,7 +9,7 @@ import { loadTemplates } from '../../src/acknowledge/compose/templates.ts';
 import { checkLanguages, loadLanguages } from '../../src/acknowledge/compose/languages.ts';
 import { startAcknowledge } from '../../src/acknowledge/acknowledge.ts';
 import { silent } from '../../src/lib/logger.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { parseRegistrarBook } from '../../src/config/registrar-book-file.ts';
 import { configOf, templates } from '../support/acknowledging.ts';
 import { MemoryLog } from '../support/memory.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ConfigError } from '../../src/model/errors.ts';
 import { silent } from '../../src/lib/logger.ts';
-import { hashPassword } from '../../src/lib/password-hash.ts';
+import { hashPassword } from '../../src/lib/auth/password-hash.ts';
 import { withRegistrarPassword } from '../../src/cli/passwd.ts';
 import { openRegistrarBook, parseRegistrarBook } from '../../src/config/registrar-book-file.ts';
 

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
-import { deferred } from '../../src/ports/runtime.ts';
+import { deferred } from '../../src/lib/async.ts';
 import { pino } from 'pino';
 import type { DeliverEvent } from '../../src/deliver/leases/lease-state.ts';
 import { LeaseState } from '../../src/deliver/leases/lease-state.ts';

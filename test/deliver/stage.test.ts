@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { deferred } from '../../src/ports/runtime.ts';
+import { deferred } from '../../src/lib/async.ts';
 import { Rates } from '../../src/deliver/rates.ts';
 import { call, envelope, openStage, operation, post, valueOf } from '../support/deliver.ts';
 import { MemoryLog, request, runtimeWith, TurnedClock } from '../support/memory.ts';

@@ -8,7 +8,7 @@ import { LeaseState } from '../../src/deliver/leases/lease-state.ts';
 import { collectStatus, formatStatus } from '../../src/operate/status.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';
 import { unparsedMail } from '../../src/model/parsed-mail.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { settle, TurnedClock } from '../support/memory.ts';
 import { SmtpClient } from '../support/smtp-client.ts';
 import { atEnd, openWriter, temporaryFolder } from '../support/spool.ts';

@@ -7,7 +7,7 @@ import { startIntake } from '../../src/intake/intake.ts';
 import { silent } from '../../src/lib/logger.ts';
 import type { NewRequest } from '../../src/model/request.ts';
 import { ticketOf } from '../../src/model/ticket.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../../src/ports/request-log.ts';
 import { settle, TurnedClock } from '../support/memory.ts';
 import { SmtpClient } from '../support/smtp-client.ts';

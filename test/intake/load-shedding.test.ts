@@ -8,7 +8,7 @@ import { readIntakeStatus } from '../../src/intake/intake-status.ts';
 import { LoadShedder } from '../../src/intake/policy/load-shedding.ts';
 import { openViews } from '../../src/operate/spool-views.ts';
 import { collectStatus, formatStatus } from '../../src/operate/status.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { intakeOn } from '../support/intake.ts';
 import { runtimeWith, settle, TurnedClock } from '../support/memory.ts';
 import type { SmtpClient } from '../support/smtp-client.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { seawall } from '../../loadtest/daemon.ts';
 import { parseClientAccounts } from '../../src/deliver/access/client-accounts.ts';
-import { isPassword } from '../../src/lib/password-hash.ts';
+import { isPassword } from '../../src/lib/auth/password-hash.ts';
 import { temporaryFolder } from '../support/spool.ts';
 
 async function passwd(file: string, input: string, ...args: string[]): Promise<{ code: number | null; text: string }> {

@@ -8,7 +8,7 @@ import type { AckEvent } from '../../src/acknowledge/journal/ack-events.ts';
 import { AckState } from '../../src/acknowledge/journal/ack-state.ts';
 import { MimeParser, NoParserError, PoisonError } from '../../src/mail/mime-parser.ts';
 import { ParserGuard } from '../../src/mail/parser-guard.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
 import { MailSink } from '../support/mail-sink.ts';

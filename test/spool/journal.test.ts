@@ -3,7 +3,7 @@ import { appendFile, readFile, stat, truncate, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DamagedLogError, FencedError, InUseError } from '../../src/model/errors.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { openJournalFile, replayJournal } from '../../src/spool/journal-file.ts';
 import { type Locks, lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { atEnd, temporaryFolder } from '../support/spool.ts';

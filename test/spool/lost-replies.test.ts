@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { fingerprintsOf } from '../../src/model/fingerprints.ts';
 import type { NewRequest } from '../../src/model/request.ts';
 import { sequenceOf } from '../../src/model/ticket.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { Runtime } from '../../src/ports/runtime.ts';
 import { MailboxFingerprints, writeFingerprints } from '../../src/spool/dedup/fingerprint-file.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';

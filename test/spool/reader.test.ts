@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { DamagedLogError } from '../../src/model/errors.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';
 import { mailboxName } from '../../src/spool/mailbox/mailbox-file.ts';
 import { mailboxFolder } from '../../src/spool/mailbox/writer.ts';

@@ -3,7 +3,7 @@ import { appendFile, chmod, copyFile, mkdir, readdir, readFile, rm, truncate, wr
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DamagedLogError } from '../../src/model/errors.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { Disk, DiskFile } from '../../src/ports/runtime.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { mailboxName } from '../../src/spool/mailbox/mailbox-file.ts';

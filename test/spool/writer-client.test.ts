@@ -3,7 +3,7 @@ import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DamagedLogError, FencedError, InUseError } from '../../src/model/errors.ts';
-import { errorCode } from '../../src/ports/runtime.ts';
+import { errorCode } from '../../src/lib/system-error.ts';
 import { openWriterClient } from '../../src/spool/mailbox/writer-client.ts';
 import { request } from '../support/memory.ts';
 import { atEnd, largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';

@@ -4,7 +4,7 @@ import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FencedError, InUseError } from '../../src/model/errors.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { DiskFile, Runtime } from '../../src/ports/runtime.ts';
 import { type Locks, lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';

@@ -11,7 +11,7 @@ import { startAcknowledge } from '../../src/acknowledge/acknowledge.ts';
 import { type Config, makeConfig } from '../../src/config/config.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { Journal, JournalState, OpenJournal } from '../../src/ports/journal.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
 import type { Disk } from '../../src/ports/runtime.ts';
 import type { Stage } from '../../src/ports/stage.ts';

@@ -14,7 +14,7 @@ import type { JournalState, OpenJournal } from '../../src/ports/journal.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
 import type { Runtime } from '../../src/ports/runtime.ts';
 import type { Stage } from '../../src/ports/stage.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { JournalStore, MemoryLog, realIds, request, TurnedClock } from './memory.ts';
 
 export type Store = JournalStore<DeliverEvent>;

@@ -7,7 +7,7 @@ import { autoReplyReason } from '../../src/acknowledge/compose/auto-reply-filter
 import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/mail/header-fields.ts';
 import { MimeParser, PoisonError } from '../../src/mail/mime-parser.ts';
 import { readMail } from '../../src/mail/read-text.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { sample } from './acknowledging.ts';
 
 /** Processor time of all threads for one mail, in milliseconds: what else the machine does has no part in it. */

@@ -4,11 +4,11 @@ import type { TestContext } from 'node:test';
 import { makeConfig } from '../../src/config/config.ts';
 import { type IntakeParts, startIntake } from '../../src/intake/intake.ts';
 import { silent } from '../../src/lib/logger.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
-import { deferred } from '../../src/ports/runtime.ts';
+import { deferred } from '../../src/lib/async.ts';
 import { SmtpClient } from './smtp-client.ts';
 import { atEnd, largeMailboxes } from './spool.ts';
 

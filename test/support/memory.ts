@@ -5,7 +5,7 @@ import type { NewRequest, StoredRequest } from '../../src/model/request.ts';
 import { ticketOf } from '../../src/model/ticket.ts';
 import type { Journal, JournalState } from '../../src/ports/journal.ts';
 import type { ReadLimit, RequestReader } from '../../src/ports/request-log.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { Clock, Ids, Runtime } from '../../src/ports/runtime.ts';
 
 /** A clock that stands still until `turn` is called; timers fire in order of their time. */

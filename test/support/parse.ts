@@ -2,7 +2,7 @@
 
 import { MimeParser } from '../../src/mail/mime-parser.ts';
 import type { Parse } from '../../src/mail/read-text.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 
 const parser = new MimeParser({ clock: nodeRuntime.clock, deadlineMs: 60_000 });
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { StoredRequest } from '../../src/model/request.ts';
-import { nodeRuntime } from '../../src/lib/node-runtime.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../../src/ports/request-log.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';

@@ -69,10 +69,10 @@ test('each third-party package has one importer', () => {
   for (const [name, paths] of importers) assert.equal(paths.size, 1, `${name} is imported by ${[...paths].join(', ')}`);
 });
 
-test('time, randomness and the disk are named in lib/node-runtime.ts only', () => {
+test('time, randomness and the disk are named in lib/node/runtime.ts only', () => {
   const real = /node:fs|Date\.now\(|Math\.random\(|randomBytes }|randomUUID|performance\.now|new Date\(\)/;
   for (const { path, text } of sources) {
-    if (path === 'lib/node-runtime.ts') continue;
+    if (path === 'lib/node/runtime.ts') continue;
     const code = text.replace(/\/\/.*$/gm, '').replace(/\/\*[\s\S]*?\*\//g, '');
     assert.doesNotMatch(code, real, path);
   }

@@ -6,7 +6,8 @@
 import { join } from 'node:path';
 import Handlebars from 'handlebars';
 import { ConfigError, messageOf } from '../../model/errors.ts';
-import { type Disk, errorCode } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
+import type { Disk } from '../../ports/runtime.ts';
 import { type ShownName, type ShownProblem, type ShownRequest, trialProblems } from './template-view.ts';
 
 /** What a template can name. Every key is always there; undefined and empty ones count as false in `{{#if}}`. */

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { messageOf } from '../../model/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { Range } from '../../model/range-set.ts';
-import { type Disk, errorCode, type Runtime, type Timer } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
+import type { Disk, Runtime, Timer } from '../../ports/runtime.ts';
 
 /** What an operator wants. */
 export interface RetryRequest {

@@ -6,7 +6,7 @@
 import { promises as dns } from 'node:dns';
 import { BlockList, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { errorCode } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
 import type { Found } from './dns-cache.ts';
 
 export interface MailExchange {

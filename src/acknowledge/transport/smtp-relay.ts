@@ -2,6 +2,7 @@
 // TLS: smtps:// is verified, and so is a relay with a password, which then must offer STARTTLS (except on this machine).
 // Plain smtp:// takes STARTTLS when it is offered, without looking at the certificate (RFC 7435), as mail servers do.
 
+import { isLoopback } from '../../lib/address-list.ts';
 import { ConfigError } from '../../model/errors.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Transport } from './transport.ts';
@@ -59,7 +60,7 @@ export function smtpRelay(
   const { clock, sendMs, idleMs, ca } = options;
   const peer: Peer = {
     ...parsed,
-    verified: secure || (auth !== undefined && !isLoopback(host)),
+    verified: secure || (auth !== undefined && host !== 'localhost' && !isLoopback(host)),
     ...(ca && { ca }),
     name: options.name,
     connectMs: Math.min(options.connectMs, sendMs),
@@ -69,8 +70,4 @@ export function smtpRelay(
   const open = (signal: AbortSignal, ended: (session: SmtpSession) => void) => SmtpSession.open(peer, signal, ended);
   const pool = new SmtpPool({ name, open, clock, sendMs, idleMs });
   return { name, parallel: options.connections, send: (mail) => pool.send(mail), close: () => pool.close() };
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }

@@ -11,8 +11,8 @@ import type { Runtime } from '../../ports/runtime.ts';
 import { type ClientAccount, type Role, roles } from './client-accounts.ts';
 import { type OperationName, operationOf } from '../soap/contract.ts';
 import { QueueError } from '../soap/fault.ts';
-import { PasswordCheck } from '../../lib/password-check.ts';
-import { LoginThrottle } from '../../lib/login-throttle.ts';
+import { PasswordCheck } from '../../lib/auth/password-check.ts';
+import { LoginThrottle } from '../../lib/auth/login-throttle.ts';
 import { type Peer, peerOf } from '../http/forwarded-for.ts';
 
 /** A name and a password, from wherever they came. */

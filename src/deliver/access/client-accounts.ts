@@ -6,7 +6,7 @@
 //   office     operator          scrypt$16384$8$1$…     sha256=3f0b…
 
 import { ConfigError } from '../../model/errors.ts';
-import { isPasswordHash } from '../../lib/password-hash.ts';
+import { isPasswordHash } from '../../lib/auth/password-hash.ts';
 
 /** consumer: fetches and settles. reader: looks. operator: looks, parks back, pauses. */
 export const roles = ['consumer', 'reader', 'operator'] as const;

@@ -4,7 +4,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { AddressList } from '../../lib/address-list.ts';
+import { type AddressList, isLoopback } from '../../lib/address-list.ts';
 
 export interface Peer {
   /** IP address of the client; of the nearest untrusted machine, when proxies are in between. */
@@ -18,8 +18,6 @@ export interface Peer {
 
 /** A Host header that may go into a URL (RFC 3986 section 3.2.2). */
 const hostForm = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/;
-
-const loopback = new AddressList(['127.0.0.0/8', '::1']);
 
 /** An IPv4 address that came over an IPv6 socket, as what it is. */
 const plain = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '');
@@ -47,8 +45,8 @@ export function peerOf(request: IncomingMessage, proxies: AddressList): Peer {
   const hosts = [trusted ? headerOf(request, 'x-forwarded-host').trim() : '', headerOf(request, 'host')];
   return {
     address,
-    secure: encrypted || loopback.has(address),
-    loopback: loopback.has(address),
+    secure: encrypted || isLoopback(address),
+    loopback: isLoopback(address),
     origin: `${encrypted ? 'https' : 'http'}://${hosts.find((host) => hostForm.test(host)) ?? own}`,
   };
 }

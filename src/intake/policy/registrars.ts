@@ -3,6 +3,7 @@
 // is one only where there is a book.
 
 import type { Config } from '../../config/config.ts';
+import { isLoopback } from '../../lib/address-list.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
@@ -110,7 +111,7 @@ export class Registrars {
   /** Passwords travel under TLS, or within this machine. */
   offersLogin(secure: boolean, address: string): boolean {
     if (!this.#book.hasLogins) return false;
-    return secure || this.#parts.config.smtp.auth_without_tls || /^(127\.|::1$)/.test(address);
+    return secure || this.#parts.config.smtp.auth_without_tls || isLoopback(address);
   }
 
   /** A connection turns out to be a registrar's: the limits for its address hold for it no longer. */

@@ -4,9 +4,9 @@
 import type { Logger } from '../../lib/logger.ts';
 import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
-import { BusyError, PasswordCheck } from '../../lib/password-check.ts';
+import { BusyError, PasswordCheck } from '../../lib/auth/password-check.ts';
 import type { Runtime } from '../../ports/runtime.ts';
-import { LoginThrottle } from '../../lib/login-throttle.ts';
+import { LoginThrottle } from '../../lib/auth/login-throttle.ts';
 import { Refusal } from '../policy/admission.ts';
 
 /** Different passwords that wait for their hash, which takes 50 ms each: who guesses must not make others wait for minutes. */

@@ -5,7 +5,8 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { AddressList, plainAddress } from '../../lib/address-list.ts';
 import { listenAt } from '../../lib/listen.ts';
-import { deferred, type Timer } from '../../ports/runtime.ts';
+import { deferred } from '../../lib/async.ts';
+import type { Timer } from '../../ports/runtime.ts';
 import { Refusal } from '../policy/admission.ts';
 import { Connection, type SessionLimits } from './connection.ts';
 import type { DataSink } from './data-sink.ts';

@@ -6,7 +6,8 @@
 import { join } from 'node:path';
 import { fingerprintsOf } from '../../model/fingerprints.ts';
 import type { NewRequest, StoredRequest } from '../../model/request.ts';
-import { type DiskFile, errorCode, type Runtime } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
+import type { DiskFile, Runtime } from '../../ports/runtime.ts';
 import {
   keyOf,
   MailboxFingerprints,

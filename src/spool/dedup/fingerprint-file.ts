@@ -8,7 +8,8 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { type Disk, errorCode } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
+import type { Disk } from '../../ports/runtime.ts';
 
 const magic = 'SWMARKS1';
 const headerBytes = 40;

@@ -6,14 +6,9 @@
 
 import { basename, dirname, join } from 'node:path';
 import { FencedError, InUseError, messageOf } from '../../model/errors.ts';
-import {
-  deferred,
-  type Disk,
-  type DiskFile,
-  errorCode,
-  type ProcessIdentity,
-  type Runtime,
-} from '../../ports/runtime.ts';
+import { deferred } from '../../lib/async.ts';
+import { errorCode } from '../../lib/system-error.ts';
+import type { Disk, DiskFile, ProcessIdentity, Runtime } from '../../ports/runtime.ts';
 import type { Lock, Locks } from './lock-file.ts';
 
 /** A held claim. */

@@ -3,7 +3,7 @@
 
 import { getSystemErrorName } from 'node:util';
 import { lock } from 'proper-lockfile';
-import { errorCode } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
 
 /** A held lock. */
 export interface Lock {

@@ -3,7 +3,8 @@
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
-import { type Disk, type DiskFile, errorCode } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
+import type { Disk, DiskFile } from '../../ports/runtime.ts';
 import type { FencedLock } from '../fencing/fencing.ts';
 
 /** The end of what is durable. */

@@ -2,7 +2,8 @@
 // authority: whoever uses it checks what it finds there, and it is made anew when it is missing or wrong.
 
 import { join } from 'node:path';
-import { type Disk, errorCode } from '../../ports/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
+import type { Disk } from '../../ports/runtime.ts';
 import { indexName } from './mailbox-file.ts';
 
 /** Writes the index of a mailbox. Not synced: it can be lost. */

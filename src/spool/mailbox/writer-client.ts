@@ -6,8 +6,8 @@ import type { Worker } from 'node:worker_threads';
 import { ConfigError, DamagedLogError, FencedError, InUseError } from '../../model/errors.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { RequestWriter } from '../../ports/request-log.ts';
-import { deferred } from '../../ports/runtime.ts';
-import { startThread } from '../../lib/thread.ts';
+import { deferred } from '../../lib/async.ts';
+import { startThread } from '../../lib/node/thread.ts';
 import type { Rotation } from './writer.ts';
 
 /** What the thread is begun with. */

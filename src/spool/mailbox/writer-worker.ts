@@ -5,8 +5,8 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../model/errors.ts';
-import { nodeRuntime } from '../../lib/node-runtime.ts';
-import { errorCode } from '../../ports/runtime.ts';
+import { nodeRuntime } from '../../lib/node/runtime.ts';
+import { errorCode } from '../../lib/system-error.ts';
 import { lockFiles } from '../fencing/lock-file.ts';
 import { openMailboxWriter } from './writer.ts';
 import { type FromThread, type Open, requestsIn, type ToThread, type Trouble } from './writer-client.ts';

@@ -4,8 +4,8 @@
 
 import { createHmac } from 'node:crypto';
 import { hashPassword, isPassword } from './password-hash.ts';
-import type { Ids } from '../ports/runtime.ts';
-import { Mutex } from './mutex.ts';
+import type { Ids } from '../../ports/runtime.ts';
+import { Mutex } from '../mutex.ts';
 
 /** More passwords wait to be looked at than there may: ask again later. */
 export class BusyError extends Error {

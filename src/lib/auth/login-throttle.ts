@@ -1,7 +1,8 @@
 // Makes guessing slow: after failed attempts from an address the next answer to it is late, ever later. Takes addresses,
 // gives pauses; never fails. Owns a bounded memory of failures.
 
-import type { Clock } from '../ports/runtime.ts';
+import { sleep } from '../async.ts';
+import type { Clock } from '../../ports/runtime.ts';
 
 const firstMs = 250;
 const mostMs = 8_000;
@@ -26,7 +27,7 @@ export class LoginThrottle {
       if (this.#failures.size <= addresses) break;
       this.#failures.delete(oldest);
     }
-    await this.#pause(Math.min(firstMs * 2 ** (count - 1), mostMs));
+    await sleep(this.#clock, Math.min(firstMs * 2 ** (count - 1), mostMs));
   }
 
   forget(address: string): void {
@@ -36,9 +37,5 @@ export class LoginThrottle {
   #count(address: string): number {
     const known = this.#failures.get(address);
     return known && this.#clock.elapsed() - known.at < forgetMs ? known.count : 0;
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.#clock.after(ms, resolve));
   }
 }

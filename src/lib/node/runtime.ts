@@ -4,17 +4,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync, watch } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import {
-  type Clock,
-  type Disk,
-  type DiskFile,
-  errorCode,
-  type Ids,
-  type OpenMode,
-  type ProcessIdentity,
-  type Processes,
-  type Runtime,
-} from '../ports/runtime.ts';
+import { errorCode } from '../system-error.ts';
+import type { Clock, Disk, DiskFile, Ids, OpenMode, ProcessIdentity, Processes, Runtime } from '../../ports/runtime.ts';
 
 const clock: Clock = {
   now: () => Date.now(),
