@@ -52,9 +52,7 @@ export class AddressList {
   }
 }
 
-const loopback = new AddressList(['127.0.0.0/8', '::1']);
-
-/** Whether an address is this machine's to itself. */
+/** Whether an address in its plain form is this machine's to itself. */
 export function isLoopback(address: string): boolean {
-  return loopback.has(address);
+  return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 }
