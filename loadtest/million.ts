@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { fingerprintsOf } from '../src/model/fingerprints.ts';
+import { fingerprintOf } from '../src/spool/dedup/fingerprint.ts';
 import type { NewRequest } from '../src/model/request.ts';
 import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
@@ -36,7 +36,7 @@ function made(i: number): NewRequest {
     client: { address: '127.0.0.1', port: 1, helo: 'x', protocol: 'ESMTP', session: 's' },
     message: message(i),
   };
-  return { ...request, fingerprints: fingerprintsOf(request) };
+  return { ...request, fingerprint: fingerprintOf(request) };
 }
 
 async function opened(spool: string, repeatMs: number): Promise<RequestWriter> {

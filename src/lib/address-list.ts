@@ -1,6 +1,6 @@
 // IP addresses and networks, in one form that can be compared. Pure: takes texts, gives texts and answers.
 
-import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /**
  * An address in its shortest form (RFC 5952), an IPv4 one that came over an IPv6 socket as what it is, without a zone.
@@ -26,6 +26,11 @@ export function groupsOf(address: string): string[] {
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
   const gap = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
   return [...left, ...Array.from({ length: gap }, () => '0'), ...right];
+}
+
+/** Who an address belongs to: in IPv6 a customer has a /64 at least, and may come from anywhere in it. */
+export function clientOf(address: string): string {
+  return isIPv6(address) ? groupsOf(address).slice(0, 4).join(':').toLowerCase() : address;
 }
 
 /** Addresses and networks (`192.0.2.0/24`). */

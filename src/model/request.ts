@@ -54,8 +54,8 @@ export interface NewRequest {
   readonly client: Client;
   /** The exact bytes after DATA, dot-unstuffed, CRLF line ends; no bare CR, no bare LF. */
   readonly message: Buffer;
-  /** By what a second copy of this request is known (fingerprints.ts). Absent: the log works them out, where it wants them. */
-  readonly fingerprints?: readonly string[];
+  /** By what a copy of this request is known. Absent: the log works it out, where it wants it. */
+  readonly fingerprint?: string;
 }
 
 /** A request in its place. `message` is byte for byte what the registrar sent: size and digest were checked on reading. */

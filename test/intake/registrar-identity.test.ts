@@ -77,6 +77,36 @@ test('the strongest evidence decides who it is, and the record says by what', as
   ]);
 });
 
+/** Sends the same bytes from each client in turn; gives the replies. */
+async function sendFrom(intake: Guarded, clients: readonly (readonly [address: string, login?: true])[], from: string) {
+  const replies: string[] = [];
+  for (const [address, login_] of clients) {
+    const smtp = intake.client(address);
+    await smtp.hello();
+    if (login_) assert.match(await smtp.say(plain('anna', password)), /^235/);
+    replies.push(await smtp.send(message, from));
+  }
+  return replies;
+}
+
+const forgeries: [string, readonly (readonly [string, true?])[], string][] = [
+  ['another registrar from its network', [['127.0.0.2'], ['127.0.0.1']], 'ops@sender.example'],
+  ['anybody who writes the envelope sender, elsewhere', [['127.0.0.3'], ['127.0.0.1']], 'ops@sender.example'],
+  ['a weaker proof of the same registrar', [['127.0.0.1'], ['127.0.0.1', true]], 'ops@login.example'],
+  ['a stranger who is kept', [['127.0.0.3'], ['127.0.0.2']], 'ops@elsewhere.example'],
+];
+for (const [who, clients, from] of forgeries) {
+  test(`a request is no copy of the same bytes sent first by ${who}`, async (t) => {
+    const weak = '\nsenders = ["@login.example"]';
+    const intake = await guarded(t, `${near}\n${sender}\n${login}${weak}\n`, { SEAWALL_REGISTRARS_STRANGERS: 'keep' });
+    const [first, own] = await sendFrom(intake, clients, from);
+    assert.match(first!, /queued as SW-000000001-\S$/);
+    assert.match(own!, /queued as SW-000000002-\S$/, 'a place and a ticket of its own');
+    const [again] = await sendFrom(intake, clients.slice(1), from);
+    assert.match(again!, /queued as SW-000000002-\S \(already kept\)$/, 'and its own retry is told its own ticket');
+  });
+}
+
 test('a client certificate is the strongest evidence', async (t) => {
   if (!(await has(t, ['swaks', '--version']))) return;
   const [server, client] = [await tlsSettings(t), await tlsSettings(t)];

@@ -1,8 +1,7 @@
 // How many connections each client has. Takes addresses as they come and go, says whether one more is too many. Owns the
 // counts, which are bounded: by the connections there are, and by a ceiling on the addresses seen within a minute.
 
-import { isIPv6 } from 'node:net';
-import { AddressList, groupsOf } from '../../lib/address-list.ts';
+import { AddressList, clientOf } from '../../lib/address-list.ts';
 import type { Clock } from '../../ports/runtime.ts';
 
 /** What one client may have. */
@@ -17,11 +16,6 @@ export interface ClientLimits {
 /** Addresses beyond this many within a minute are not counted by the minute: only a flood from everywhere has so many. */
 const addressesPerMinute = 100_000;
 const minuteMs = 60_000;
-
-/** Who an address belongs to: in IPv6 a customer has a /64 at least, and may come from anywhere in it. */
-export function clientOf(address: string): string {
-  return isIPv6(address) ? groupsOf(address).slice(0, 4).join(':').toLowerCase() : address;
-}
 
 export class ConnectionLimits {
   readonly #limits: ClientLimits;

@@ -1,13 +1,13 @@
-// Knows a request that is kept already when it comes again. Takes the fingerprints that the intake computed, gives the first
-// one's sequence. What it remembers is a help, never an authority: a hit counts only when the record itself is read and has
-// one of the fingerprints within the window. Whatever cannot be read or proved is no hit: the request then gets a place
+// Knows a request that is kept already when it comes again. Takes a request's fingerprint, gives the sequence of the
+// first one. What it remembers is a help, never an authority: a hit counts only when the record itself is read and has
+// the same fingerprint within the window. Whatever cannot be read or proved is no hit: the request then gets a place
 // of its own, which loses nothing. Owns the table in memory and the fingerprint files beside the mailboxes.
 
 import { join } from 'node:path';
-import { fingerprintsOf } from '../../model/fingerprints.ts';
 import type { NewRequest, StoredRequest } from '../../model/request.ts';
 import { errorCode } from '../../lib/system-error.ts';
 import type { DiskFile, Runtime } from '../../ports/runtime.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import {
   keyOf,
   MailboxFingerprints,
@@ -73,7 +73,7 @@ export class Deduplicator {
       else {
         const until = repeats.#until(marks.newest);
         marks.each((sequence, high, low) =>
-          repeats.#table.add(sequence, [{ high, low }], until, runtime.clock.elapsed()),
+          repeats.#table.add(sequence, { high, low }, until, runtime.clock.elapsed()),
         );
       }
     }
@@ -98,16 +98,16 @@ export class Deduplicator {
 
   /** Remembers a request that is kept now. Every request of a mailbox, in order. */
   add(sequence: number, request: NewRequest): void {
-    const fingerprints = request.fingerprints ?? [];
-    this.#marks.push(request.receivedAt, fingerprints);
+    const { fingerprint, receivedAt } = request;
+    this.#marks.push(receivedAt, fingerprint);
+    if (fingerprint === undefined) return;
     const now = this.#runtime.clock.elapsed();
-    this.#table.add(sequence, fingerprints.map(keyOf), now + this.#windowMs, now);
+    this.#table.add(sequence, keyOf(fingerprint), now + this.#windowMs, now);
   }
 
   /** Sequences that may be this request's first, ascending; most often none. */
   candidates(request: NewRequest): readonly number[] {
-    const found = (request.fingerprints ?? []).flatMap((each) => this.#table.find(keyOf(each)));
-    return found.length < 2 ? found : [...new Set(found)].toSorted((a, b) => a - b);
+    return request.fingerprint === undefined ? [] : this.#table.find(keyOf(request.fingerprint));
   }
 
   /**
@@ -122,8 +122,7 @@ export class Deduplicator {
     for (const sequence of candidates) {
       const kept = await this.#read(sequence, offsetNow(sequence));
       if (!kept || request.receivedAt - kept.receivedAt > this.#windowMs) continue;
-      const known = fingerprintsOf(kept);
-      if (request.fingerprints?.some((each) => known.includes(each)) === true) return sequence;
+      if (fingerprintOf(kept) === request.fingerprint) return sequence;
     }
     return undefined;
   }
@@ -166,7 +165,7 @@ export class Deduplicator {
           for await (const { bytes } of rawRecords(file, 0, await file.size(), 262_144)) {
             if (this.#closed) return;
             const { request } = decodeRecord(bytes);
-            marks.push(request.receivedAt, fingerprintsOf(request));
+            marks.push(request.receivedAt, fingerprintOf(request));
           }
         } finally {
           await file.close();

@@ -2,19 +2,19 @@
 // when it comes. Never an authority: a hit is proved by the record itself, and a file that is missing or wrong is made
 // anew from the mailbox. Not synced: it can be lost.
 //
-// Numbers are little-endian. Header, 40 bytes: `SWMARKS1`, first sequence (double), newest time of receipt in ms (double),
-// count (u32), 4 zero bytes, first 8 bytes of the SHA-256 over what precedes and the entries. Then for each request two
-// keys of 8 bytes, the first half-words of its fingerprints; zeros where it has none.
+// Numbers are little-endian. Header, 40 bytes: `SWMARKS2`, first sequence (double), newest time of receipt in ms (double),
+// count (u32), 4 zero bytes, first 8 bytes of the SHA-256 over what precedes and the entries. Then for each request the
+// first 8 bytes of its fingerprint, as two numbers (u32); zeros where it has none.
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { errorCode } from '../../lib/system-error.ts';
 import type { Disk } from '../../ports/runtime.ts';
 
-const magic = 'SWMARKS1';
+const magic = 'SWMARKS2';
 const headerBytes = 40;
 const signedBytes = 32;
-const entryBytes = 16;
+const entryBytes = 8;
 
 /** Name of the file of the mailbox whose first record is `first`. */
 function fingerprintName(first: number): string {
@@ -38,25 +38,24 @@ export class MailboxFingerprints {
     this.first = first;
   }
 
-  /** Adds the next request's. */
-  push(receivedAt: number, fingerprints: readonly string[]): void {
+  /** Adds the next request's fingerprint. */
+  push(receivedAt: number, fingerprint: string | undefined): void {
     if ((this.count + 1) * entryBytes > this.#entries.length) {
       this.#entries = Buffer.concat([this.#entries, Buffer.alloc(this.#entries.length)]);
     }
-    for (const [i, fingerprint] of fingerprints.slice(0, 2).entries()) {
-      const { high, low } = keyOf(fingerprint);
-      this.#entries.writeUInt32LE(high, this.count * entryBytes + i * 8);
-      this.#entries.writeUInt32LE(low, this.count * entryBytes + i * 8 + 4);
-    }
+    const { high, low } = fingerprint === undefined ? { high: 0, low: 0 } : keyOf(fingerprint);
+    this.#entries.writeUInt32LE(high, this.count * entryBytes);
+    this.#entries.writeUInt32LE(low, this.count * entryBytes + 4);
     this.count++;
     this.newest = Math.max(this.newest, receivedAt);
   }
 
   /** Calls back with every key and the sequence that it stands for. */
   each(take: (sequence: number, high: number, low: number) => void): void {
-    for (let i = 0; i < this.count * 2; i++) {
-      const [high, low] = [this.#entries.readUInt32LE(i * 8), this.#entries.readUInt32LE(i * 8 + 4)];
-      if (high !== 0 || low !== 0) take(this.first + Math.floor(i / 2), high, low);
+    for (let i = 0; i < this.count; i++) {
+      const at = i * entryBytes;
+      const [high, low] = [this.#entries.readUInt32LE(at), this.#entries.readUInt32LE(at + 4)];
+      if (high !== 0 || low !== 0) take(this.first + i, high, low);
     }
   }
 

@@ -1,11 +1,11 @@
 // Fingerprints in memory: from a key of 64 bits to the sequences that may have it. Takes keys with their sequences, gives
 // candidates, which the caller proves. Owns generations of two flat arrays each: 8 bytes a slot, at most two thirds full,
-// about 24 to 48 bytes a request, and a generation goes as a whole when its window is over.
+// about 12 to 24 bytes a request, and a generation goes as a whole when its window is over.
 
-/** Keys in one generation; its arrays take 4 MiB. A request has one or two. */
+/** Keys in one generation; its arrays take 4 MiB. */
 const generationKeys = 262_144;
 /**
- * The most keys in all: those of 8 million requests, about 256 MiB. Past that the oldest go before their time, and
+ * The most keys in all: those of 16 million requests, about 256 MiB. Past that the oldest go before their time, and
  * copies of them get places of their own.
  */
 const keysMax = 64 * generationKeys;
@@ -31,8 +31,8 @@ class Generation {
     this.#places = new Uint32Array(slots);
   }
 
-  takes(sequence: number, keys: number): boolean {
-    return this.count + keys <= this.capacity && sequence >= this.base && sequence - this.base < 2 ** 31;
+  takes(sequence: number): boolean {
+    return this.count < this.capacity && sequence >= this.base && sequence - this.base < 2 ** 31;
   }
 
   add(sequence: number, high: number, low: number): void {
@@ -64,22 +64,21 @@ export class FingerprintTable {
   #newest: Generation | undefined;
 
   /**
-   * Adds keys of a request. Give requests in the order of their sequences.
+   * Adds the key of a request. Give requests in the order of their sequences.
    * @param until when it may be forgotten @param now both on the clock that never jumps, milliseconds
    */
-  add(sequence: number, keys: readonly Key[], until: number, now: number): void {
-    if (keys.length === 0) return;
-    if (!this.#newest?.takes(sequence, keys.length)) {
+  add(sequence: number, { high, low }: Key, until: number, now: number): void {
+    if (!this.#newest?.takes(sequence)) {
       this.#newest = new Generation(sequence, generationKeys);
       this.#keep(this.#newest, now);
     }
-    for (const { high, low } of keys) this.#newest.add(sequence, high, low);
+    this.#newest.add(sequence, high, low);
     this.#newest.until = Math.max(this.#newest.until, until);
   }
 
   /** Adds `count` older requests from `base` on, which were not known at the start. */
   addOlder(base: number, count: number, until: number, now: number, fill: (add: AddKey) => void): void {
-    const generation = new Generation(base, 2 * Math.max(count, 1));
+    const generation = new Generation(base, Math.max(count, 1));
     fill((sequence, high, low) => generation.add(sequence, high, low));
     generation.until = until;
     this.#keep(generation, now);

@@ -12,7 +12,7 @@
 
 import { join } from 'node:path';
 import { DamagedLogError } from '../../model/errors.ts';
-import { fingerprintsOf } from '../../model/fingerprints.ts';
+import { fingerprintOf } from '../dedup/fingerprint.ts';
 import type { Disk, DiskFile } from '../../ports/runtime.ts';
 import type { FencedLock } from '../fencing/fencing.ts';
 import type { CommitPosition } from './commit-position.ts';
@@ -63,7 +63,7 @@ async function scan(
       if (record.batch !== batch) found.lastBatch.clear();
       batch = record.batch;
       found.lastBatch.set(record.request.id, record.request.sequence);
-      marks?.push(record.request.receivedAt, fingerprintsOf(record.request));
+      marks?.push(record.request.receivedAt, fingerprintOf(record.request));
       found.lastSequence = record.request.sequence;
       found.lastChain = record.request.chain;
       found.offsets.push(offset);

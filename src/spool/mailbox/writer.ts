@@ -4,7 +4,6 @@
 
 import { join } from 'node:path';
 import { messageOf } from '../../model/errors.ts';
-import { fingerprintsOf } from '../../model/fingerprints.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { RequestWriter } from '../../ports/request-log.ts';
 import { deferred } from '../../lib/async.ts';
@@ -17,6 +16,7 @@ import type { Locks } from '../fencing/lock-file.ts';
 import { logIdFor } from '../log-id.ts';
 import { listMailboxes, mailboxName } from './mailbox-file.ts';
 import { type Recovered, recover } from './recovery.ts';
+import { fingerprintOf } from '../dedup/fingerprint.ts';
 import { Deduplicator } from '../dedup/deduplication.ts';
 
 /** When a new mailbox is begun. */
@@ -92,14 +92,12 @@ class MailboxWriter implements RequestWriter {
       let fresh: NewRequest[] = [];
       const inThisCall = new Map<string, number>();
       for (const given of requests) {
-        const request =
-          this.#repeats && !given.fingerprints ? { ...given, fingerprints: fingerprintsOf(given) } : given;
+        const request = this.#repeats && !given.fingerprint ? { ...given, fingerprint: fingerprintOf(given) } : given;
         const known = this.#recent.get(request.id) ?? (await this.#firstOf(request, inThisCall));
         if (known === undefined) fresh.push(request);
         const sequence = known ?? this.#lastSequence + fresh.length;
         sequences.push(sequence);
-        if (!this.#repeats) continue;
-        for (const each of request.fingerprints ?? []) inThisCall.set(each, inThisCall.get(each) ?? sequence);
+        if (request.fingerprint !== undefined && known === undefined) inThisCall.set(request.fingerprint, sequence);
       }
       // A number from before is an answer too: it wants the last look that a write would take.
       if (fresh.length < requests.length) this.#claim.check();
@@ -112,15 +110,13 @@ class MailboxWriter implements RequestWriter {
 
   /** The number of the same request when it is kept already, or comes before this one in the same call. */
   async #firstOf(request: NewRequest, inThisCall: ReadonlyMap<string, number>): Promise<number | undefined> {
-    if (!this.#repeats || !request.fingerprints) return undefined;
-    for (const each of request.fingerprints) {
-      const sequence = inThisCall.get(each);
-      if (sequence !== undefined) return sequence;
-    }
+    if (!this.#repeats || !request.fingerprint) return undefined;
+    const sequence = inThisCall.get(request.fingerprint);
+    if (sequence !== undefined) return sequence;
     const candidates = this.#repeats.candidates(request);
     if (candidates.length === 0) return undefined;
     const { first = 0, offsets = [] } = this.#mailbox ?? {};
-    return this.#repeats.prove(request, candidates, (sequence) => offsets[sequence - first]);
+    return this.#repeats.prove(request, candidates, (each) => offsets[each - first]);
   }
 
   /** Writes as many as still belong into one mailbox; gives how many. */

@@ -140,7 +140,7 @@ export class Simulation {
     const { envelope, client, message } = copied;
     this.#sent.push(copied);
     if (repeatMs === 0) return { ...fresh, envelope, client, message };
-    return { ...fresh, envelope, client, message, fingerprints: subject.fingerprintsOf(copied) };
+    return { ...fresh, envelope, client, message, fingerprint: subject.fingerprintOf(copied) };
   }
 
   async #disturb(): Promise<void> {

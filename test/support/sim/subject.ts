@@ -7,14 +7,14 @@ import { pathToFileURL } from 'node:url';
 import type * as AckStateModule from '../../../src/acknowledge/journal/ack-state.ts';
 import type * as LeaseStateModule from '../../../src/deliver/leases/lease-state.ts';
 import type * as SequencerModule from '../../../src/intake/sequencer.ts';
-import type * as FingerprintsModule from '../../../src/model/fingerprints.ts';
+import type * as FingerprintModule from '../../../src/spool/dedup/fingerprint.ts';
 import type * as JournalModule from '../../../src/spool/journal-file.ts';
 import type * as ReaderModule from '../../../src/spool/mailbox/reader.ts';
 import type * as MailboxesModule from '../../../src/spool/mailbox/writer.ts';
 import type * as VerifyModule from '../../../src/spool/mailbox/verify.ts';
 
 export type Subject = Pick<typeof MailboxesModule, 'openMailboxWriter'> &
-  Pick<typeof FingerprintsModule, 'fingerprintsOf'> &
+  Pick<typeof FingerprintModule, 'fingerprintOf'> &
   Pick<typeof ReaderModule, 'openReader'> &
   Pick<typeof VerifyModule, 'verifyLog'> &
   Pick<typeof JournalModule, 'openJournalFile'> &
@@ -28,14 +28,14 @@ const own = new URL('../../../src/', import.meta.url);
 export async function loadSubject(root: URL = own): Promise<Subject> {
   const part = async <Module>(path: string): Promise<Module> => (await import(new URL(path, root).href)) as Module;
   const { openMailboxWriter } = await part<typeof MailboxesModule>('spool/mailbox/writer.ts');
-  const { fingerprintsOf } = await part<typeof FingerprintsModule>('model/fingerprints.ts');
+  const { fingerprintOf } = await part<typeof FingerprintModule>('spool/dedup/fingerprint.ts');
   const { openReader } = await part<typeof ReaderModule>('spool/mailbox/reader.ts');
   const { verifyLog } = await part<typeof VerifyModule>('spool/mailbox/verify.ts');
   const { openJournalFile } = await part<typeof JournalModule>('spool/journal-file.ts');
   const { Sequencer } = await part<typeof SequencerModule>('intake/sequencer.ts');
   const { AckState } = await part<typeof AckStateModule>('acknowledge/journal/ack-state.ts');
   const { LeaseState } = await part<typeof LeaseStateModule>('deliver/leases/lease-state.ts');
-  return { openMailboxWriter, fingerprintsOf, openReader, verifyLog, openJournalFile, Sequencer, AckState, LeaseState };
+  return { openMailboxWriter, fingerprintOf, openReader, verifyLog, openJournalFile, Sequencer, AckState, LeaseState };
 }
 
 /** One change of the text of a source file. */
