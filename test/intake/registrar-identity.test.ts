@@ -282,3 +282,20 @@ test('the verbs: a password is set, the book is shown and reloaded, and one that
   assert.match(await client.say('MAIL FROM:<a@b.example>'), /^250/);
   client.end();
 });
+
+test('300 connections that guess passwords do not lock out a first login from elsewhere', async (t) => {
+  const intake = await guarded(t, `${login}connections = 60\n`, {
+    SEAWALL_REGISTRARS_STRANGER_CONNECTIONS: '400',
+    SEAWALL_SMTP_CLIENT_CONNECTIONS: '400',
+  });
+  const guessers = Array.from({ length: 300 }, () => intake.client('127.0.0.9'));
+  await Promise.all(guessers.map((each) => each.hello()));
+  const guesses = guessers.map((each, i) => each.say(plain('anna', `guess ${i}`)).catch(() => 'closed'));
+  assert.match(await Promise.race(guesses), /^454 4\.7\.0/, 'of one client only so many guesses wait');
+  for (let i = 0; i < 40; i++) {
+    const honest = intake.client('127.0.0.2');
+    await honest.hello();
+    assert.match(await honest.say(plain('anna', password)), /^235/);
+    honest.end();
+  }
+});

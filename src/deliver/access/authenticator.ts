@@ -11,8 +11,7 @@ import type { Runtime } from '../../ports/runtime.ts';
 import { type ClientAccount, type Role, roles } from './client-accounts.ts';
 import { type OperationName, operationOf } from '../soap/contract.ts';
 import { QueueError } from '../soap/fault.ts';
-import { PasswordCheck } from '../../lib/auth/password-check.ts';
-import { LoginThrottle } from '../../lib/auth/login-throttle.ts';
+import { BusyError, PasswordCheck } from '../../lib/auth/password-check.ts';
 import { type Peer, peerOf } from '../http/forwarded-for.ts';
 
 /** A name and a password, from wherever they came. */
@@ -47,7 +46,6 @@ function basicOf(request: IncomingMessage): Credentials | undefined {
 
 export class Authenticator {
   readonly #log: Logger;
-  readonly #throttle: LoginThrottle;
   readonly #allowed: AddressList;
   readonly #proxies: AddressList;
   readonly #passwords: PasswordCheck;
@@ -56,10 +54,9 @@ export class Authenticator {
   /** @param clients undefined: none are configured, and the door is open to the loopback */
   constructor({ limits, runtime, log }: Parts, clients: readonly ClientAccount[] | undefined) {
     this.#log = log;
-    this.#throttle = new LoginThrottle(runtime.clock);
     this.#allowed = new AddressList(limits.allow);
     this.#proxies = new AddressList(limits.trusted_proxies);
-    this.#passwords = new PasswordCheck(runtime.ids);
+    this.#passwords = new PasswordCheck(runtime);
     this.#clients = clients;
   }
 
@@ -102,13 +99,20 @@ export class Authenticator {
     if (!credentials) throw notAllowed('Who are you? Use a client certificate, HTTP Basic or a UsernameToken.', 401);
     if (!peer.secure) throw notAllowed('A password must not travel in the clear: use TLS.', 403);
     const client = this.#clients.find(({ name }) => name === credentials.name);
-    if ((await this.#passwords.isRight(credentials.name, credentials.password, client?.passwordHash)) && client) {
-      this.#throttle.forget(peer.address);
-      return client;
-    }
-    this.#log.warn({ client: peer.address, name: credentials.name.slice(0, 64) }, 'failed login');
-    await this.#throttle.failed(peer.address);
+    const { name, password } = credentials;
+    const right = await this.#isRight(peer.address, name, password, client?.passwordHash);
+    if (right && client) return client;
+    this.#log.warn({ client: peer.address, name: name.slice(0, 64) }, 'failed login');
     throw notAllowed('The name or the password is wrong.', 401);
+  }
+
+  async #isRight(...asked: Parameters<PasswordCheck['isRight']>): Promise<boolean> {
+    try {
+      return await this.#passwords.isRight(...asked);
+    } catch (error) {
+      if (!(error instanceof BusyError)) throw error;
+      throw notAllowed('Too many passwords wait to be checked, try again later.', 503);
+    }
   }
 
   /** @throws QueueError NOT_ALLOWED when none of a visitor's roles may call an operation */

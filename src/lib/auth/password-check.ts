@@ -1,68 +1,143 @@
-// Tells whether a password is right, for whoever lets people in. Takes names, passwords and their hashes; scrypt is slow on
-// purpose, so one hash at a time is made and what was right once is known again at once. Fails when too many wait.
-// Owns the proofs of what was right: signatures, never a password.
+// Tells whether a password is right, for whoever lets people in. Takes where it comes from, a name, a password and the hash
+// to compare with. A hash is slow on purpose and one is made at a time, so passwords wait: clients (an IPv4 address, an IPv6
+// /64) are served in turn, those that have not failed lately first, and whoever guesses delays guessers only. Fails with
+// BusyError when too many wait. Keeps signatures of what was right, in memory, and never a password beyond its turn.
 
 import { createHmac } from 'node:crypto';
+import type { Runtime } from '../../ports/runtime.ts';
+import { clientOf } from '../address-list.ts';
+import { LoginThrottle } from './login-throttle.ts';
 import { hashPassword, isPassword } from './password-hash.ts';
-import type { Ids } from '../../ports/runtime.ts';
-import { Mutex } from '../mutex.ts';
 
-/** More passwords wait to be looked at than there may: ask again later. */
+/** More passwords wait to be checked than there may: ask again later. */
 export class BusyError extends Error {
   override readonly name = 'BusyError';
+}
+
+/** The most different passwords that wait, each some kilobytes at most: of one client, and of all. */
+const clientWaiting = 10;
+const allWaiting = 1_000;
+
+/** A password that waits. Many connections of a client that bring the same one wait for the same result. */
+interface Waiting {
+  readonly name: string;
+  readonly password: string;
+  readonly hash: string | undefined;
+  readonly proof: string;
+  readonly result: Promise<boolean>;
+  readonly done: (right: boolean) => void;
+  readonly failed: (reason: unknown) => void;
 }
 
 export class PasswordCheck {
   /** Made anew with each process. */
   readonly #key: Buffer;
+  /** What the passwords of unknown names are compared with, so that they take as long as others. */
   readonly #decoy: Promise<string>;
-  /** One hash at a time: they share their threads with the disk, and whoever guesses shall not slow the journal. */
-  readonly #hashing = new Mutex();
-  readonly #waitingMost: number;
+  readonly #throttle: LoginThrottle;
   /** By name, the proof of the password that was right last. */
   readonly #known = new Map<string, string>();
-  /** By proof, what is being looked at: many connections that bring the same password wait for one hash. */
-  readonly #pending = new Map<string, Promise<boolean>>();
+  /** By client, what waits, by its proof; the client whose turn is next comes first. */
+  readonly #queues = new Map<string, Map<string, Waiting>>();
+  #waiting = 0;
+  #hashing = false;
 
-  /** @param waitingMost the most different passwords that wait for their hash */
-  constructor(ids: Ids, waitingMost = Infinity) {
+  constructor({ clock, ids }: Pick<Runtime, 'clock' | 'ids'>) {
     this.#key = ids.randomBytes(32);
     this.#decoy = hashPassword('nobody has this password', ids.randomBytes(16));
-    this.#waitingMost = waitingMost;
+    this.#throttle = new LoginThrottle(clock);
   }
 
   /**
-   * Whether `password` is the one behind `hash`. An unknown name takes as long as a wrong password.
+   * Whether `password` is the one behind `hash`. The answer "no" comes late, and ever later for a client that goes on failing.
+   * @param address the IP address it comes from
    * @param hash undefined: nobody has that name, or no password
-   * @throws BusyError
+   * @throws BusyError at once, or when the place in the queue went to a client that has not failed
    */
-  async isRight(name: string, password: string, hash: string | undefined): Promise<boolean> {
+  async isRight(address: string, name: string, password: string, hash: string | undefined): Promise<boolean> {
     const proof = createHmac('sha256', this.#key)
       .update(`${name}\0${hash ?? ''}\0${password}`)
       .digest('hex');
-    if (hash !== undefined && this.#known.get(name) === proof) return true;
-    const under = this.#pending.get(proof);
-    if (under) return under;
-    if (this.#pending.size >= this.#waitingMost) throw new BusyError('too many passwords wait to be looked at');
-    const looking = this.#look(password, hash);
-    this.#pending.set(proof, looking);
-    try {
-      const right = await looking;
-      if (right) this.#known.set(name, proof);
-      return right;
-    } finally {
-      this.#pending.delete(proof);
-    }
-  }
-
-  async #look(password: string, hash: string | undefined): Promise<boolean> {
-    const against = hash ?? (await this.#decoy);
-    const fits = await this.#hashing.run(() => isPassword(password, against));
-    return fits && hash !== undefined;
+    const right =
+      this.#isKnown(name, hash, proof) || (await this.#wait(clientOf(address), name, password, hash, proof));
+    if (right) this.#throttle.forget(address);
+    else await this.#throttle.failed(address);
+    return right;
   }
 
   /** Forgets what was right: the list of those who may come in has changed. */
   forget(): void {
     this.#known.clear();
+  }
+
+  #isKnown(name: string, hash: string | undefined, proof: string): boolean {
+    return hash !== undefined && this.#known.get(name) === proof;
+  }
+
+  #wait(client: string, name: string, password: string, hash: string | undefined, proof: string): Promise<boolean> {
+    const queue = this.#queues.get(client) ?? new Map<string, Waiting>();
+    const same = queue.get(proof);
+    if (same) return same.result;
+    if (queue.size >= clientWaiting) throw new BusyError(`${clientWaiting} passwords of this client wait already`);
+    if (this.#waiting >= allWaiting && !this.#makeRoom(client))
+      throw new BusyError(`${allWaiting} passwords wait already`);
+    let settle: Pick<Waiting, 'done' | 'failed'> | undefined;
+    const result = new Promise<boolean>((done, failed) => (settle = { done, failed }));
+    if (settle) queue.set(proof, { name, password, hash, proof, result, ...settle });
+    this.#queues.set(client, queue);
+    this.#waiting++;
+    void this.#serve();
+    return result;
+  }
+
+  /** Takes the last place of a client that has failed, for one that has not. */
+  #makeRoom(client: string): boolean {
+    if (this.#throttle.hasFailed(client)) return false;
+    for (const [each, queue] of this.#queues) {
+      const last = [...queue.values()].at(-1);
+      if (!last || !this.#throttle.hasFailed(each)) continue;
+      this.#remove(each, queue, last);
+      last.failed(new BusyError('others that have not failed come first'));
+      return true;
+    }
+    return false;
+  }
+
+  #remove(client: string, queue: Map<string, Waiting>, { proof }: Waiting): void {
+    queue.delete(proof);
+    if (queue.size === 0) this.#queues.delete(client);
+    this.#waiting--;
+  }
+
+  /** One hash at a time: they share their threads with the disk. */
+  async #serve(): Promise<void> {
+    if (this.#hashing) return;
+    this.#hashing = true;
+    for (let next = this.#next(); next; next = this.#next()) {
+      const { name, password, hash, proof, done, failed } = next;
+      try {
+        const right =
+          this.#isKnown(name, hash, proof) ||
+          ((await isPassword(password, hash ?? (await this.#decoy))) && hash !== undefined);
+        if (right) this.#known.set(name, proof);
+        done(right);
+      } catch (error) {
+        failed(error);
+      }
+    }
+    this.#hashing = false;
+  }
+
+  /** Takes what is checked next, and sends its client behind the others. */
+  #next(): Waiting | undefined {
+    const clients = [...this.#queues.keys()];
+    const client = clients.find((each) => !this.#throttle.hasFailed(each)) ?? clients[0];
+    const queue = client === undefined ? undefined : this.#queues.get(client);
+    const [next] = queue?.values() ?? [];
+    if (client === undefined || !queue || !next) return undefined;
+    this.#queues.delete(client);
+    this.#queues.set(client, queue);
+    this.#remove(client, queue, next);
+    return next;
   }
 }

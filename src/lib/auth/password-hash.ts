@@ -1,5 +1,5 @@
 // Passwords as salted hashes (scrypt, RFC 7914). Takes a password, gives a text that may lie in a file; tells whether a
-// password is the one of such a text, in constant time. Fails on a text that is not one of ours. Owns nothing.
+// password is the one of such a text, in constant time. Fails on a text that is not one of ours.
 
 import { scrypt, timingSafeEqual } from 'node:crypto';
 
