@@ -11,6 +11,7 @@ import { mailboxFolder, openMailboxWriter, type Rotation } from '../../src/spool
 import { verifyLog } from '../../src/spool/mailbox/verify.ts';
 import { request } from '../support/memory.ts';
 import { largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
+import { until } from '../support/verbs.ts';
 
 /**
  * A spool as a crash leaves it: three requests in their own batches that were acknowledged, and `unacknowledged` ones in a
@@ -27,10 +28,10 @@ async function crashedSpool(
   const spool = await temporaryFolder(t);
   await mkdir(mailboxFolder(spool));
   // The published position may lag behind the last answer, never lead it: what stood there after the third request.
-  for (;;) {
-    if ((await readFile(join(made, 'durable'), 'latin1')).startsWith('sequence 3 ')) break;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  await until(
+    () => readFile(join(made, 'durable'), 'latin1'),
+    (text) => text.startsWith('sequence 3 '),
+  );
   const acknowledgedBytes = (await readFile(path)).length;
   for (const name of ['durable', 'log-id', 'intake.epoch']) await copyFile(join(made, name), join(spool, name));
   if (unacknowledged > 0) {
