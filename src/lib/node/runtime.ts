@@ -1,11 +1,21 @@
-// The real clock, randomness and disk. Apart from this file nothing in Seawall names node:fs, Date.now or node:crypto's random.
+// The real clock, randomness and disk. Apart from this file nothing in Seawall names node:fs, timers, Date.now or node:crypto's random.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { readFileSync, readlinkSync, watch } from 'node:fs';
+import { type FSWatcher, readFileSync, readlinkSync, watch } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { errorCode } from '../system-error.ts';
-import type { Clock, Disk, DiskFile, Ids, OpenMode, ProcessIdentity, Processes, Runtime } from '../../ports/runtime.ts';
+import type {
+  Clock,
+  Disk,
+  DiskFile,
+  Ids,
+  OpenMode,
+  ProcessIdentity,
+  Processes,
+  Runtime,
+  Timer,
+} from '../../ports/runtime.ts';
 
 const clock: Clock = {
   now: () => Date.now(),
@@ -61,6 +71,20 @@ class NodeFile implements DiskFile {
   }
 }
 
+/** What fs.watch throws when this user or machine has no inotify watches or instances left. */
+const watchesUsedUp = new Set(['ENOSPC', 'EMFILE', 'ENFILE']);
+let withoutWatches = false;
+
+/** Says once a process that changes are seen later; Node prints a warning on standard error, `onWarning` takes it elsewhere. */
+function sayWithoutWatches(): void {
+  if (withoutWatches) return;
+  withoutWatches = true;
+  process.emitWarning(
+    'no inotify watches are left: changes of files are seen by looking now and then. Raise fs.inotify.max_user_watches and fs.inotify.max_user_instances (sysctl).',
+    { code: 'SEAWALL_NO_WATCHES' },
+  );
+}
+
 const flags: Record<OpenMode, string> = { read: 'r', create: 'wx+', replace: 'w+' };
 
 const disk: Disk = {
@@ -102,9 +126,16 @@ const disk: Disk = {
     return { bytes: bavail * bsize, inodes: files === 0 ? Infinity : ffree };
   },
   watch(folder, changed) {
-    const watcher = watch(folder, { persistent: false }, (_event, name) => {
-      if (name !== null) changed(name);
-    });
+    let watcher: FSWatcher;
+    try {
+      watcher = watch(folder, { persistent: false }, (_event, name) => {
+        if (name !== null) changed(name);
+      });
+    } catch (error) {
+      if (!watchesUsedUp.has(errorCode(error) ?? '')) throw error;
+      sayWithoutWatches();
+      return { close: () => undefined };
+    }
     // A watch that breaks is only a slower follower: it looks now and then anyway.
     watcher.on('error', () => watcher.close());
     return watcher;
@@ -149,6 +180,12 @@ const processes: Processes = {
     return startTicks(identity.pid) === identity.started ? 'alive' : 'dead';
   },
 };
+
+/** Keeps the process alive until it is cancelled: the clock's timers do not, and a verb that waits may have nothing else. */
+export function keepAlive(): Timer {
+  const timer = setInterval(() => undefined, 2 ** 31 - 1);
+  return { cancel: () => clearInterval(timer) };
+}
 
 /** The machine we are on. */
 export const nodeRuntime: Runtime = { clock, ids, disk, processes };
