@@ -53,8 +53,10 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
     return startAcknowledge({ config, runtime, reader, openJournal, log });
   }
   const { startDeliver } = await import('./deliver/deliver.ts');
-  const acksPending = async () => Math.max(0, (await reader.durable()) - (await replayAcks(spool)).settledThrough);
-  const parseMail = await openMailParser(config, await replayAcks(spool), log);
+  // A damaged acknowledge journal is the other stage's trouble; here it only tells what to show.
+  const acksNow = () => replayAcks(spool, (what) => log.warn(what));
+  const acksPending = async () => Math.max(0, (await reader.durable()) - (await acksNow()).settledThrough);
+  const parseMail = await openMailParser(config, await acksNow(), log);
   return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, parseMail });
 }
 
@@ -81,9 +83,8 @@ function codeFor(error: unknown): number {
 /** Runs one stage until it is asked to stop or cannot go on. Gives the exit code; never throws. */
 async function runStage(stage: StageName, config: Config, version: string): Promise<number> {
   const { log, flush } = makeLogger(stage, config.log);
-  // Timers do not keep the process alive, and a stage may for a while have nothing else.
-  const alive = setInterval(() => undefined, 2 ** 31 - 1);
   const asked = askedToStop();
+  process.on('warning', (warning) => log.warn({ err: warning }, warning.message));
   // Until the stage works there is nothing to read again; and a file over the limit (ulimit -f) is the error EFBIG. Without
   // a listener these signals would end the process.
   for (const signal of ['SIGHUP', 'SIGXFSZ'] as const) process.on(signal, () => undefined);
@@ -109,7 +110,6 @@ async function runStage(stage: StageName, config: Config, version: string): Prom
     log.fatal({ err: error }, messageOf(error));
     code = code === exitCode.ok ? codeFor(error) : code;
   }
-  clearInterval(alive);
   flush();
   return code;
 }
@@ -179,8 +179,13 @@ async function runAll(
     log,
     stopSeconds: config.serve.stop_seconds,
     restarts: config.serve.restarts,
-    onReady: (addresses) =>
-      onReady(new Map([...addresses, ...(admin?.address ? [['admin', admin.address] as const] : [])])),
+    onReady: (working) => {
+      const addresses = new Map([...working, ...(admin?.address ? [['admin', admin.address] as const] : [])]);
+      const rehearsal = config.serve.rehearsal ? ': REHEARSAL, nothing that it keeps counts' : '';
+      // At every level: whoever started it waits for this line.
+      log.child({}, { level: 'info' }).info(Object.fromEntries(addresses), `Seawall is running${rehearsal}`);
+      onReady(addresses);
+    },
   });
   try {
     admin = await startAdmin({
@@ -193,8 +198,8 @@ async function runAll(
       log,
     });
     process.on('SIGHUP', () => {
-      log.info('SIGHUP: every stage reads again what may change');
-      supervisor.signal('SIGHUP');
+      log.info('SIGHUP: every stage reads again what may change; one that was given up is tried again');
+      supervisor.reload();
     });
     void askedToStop().then((why) => {
       log.info({ why }, 'stopping');

@@ -8,6 +8,7 @@ import type { Registrar } from '../model/registrar.ts';
 import type { RegistrarBook } from '../config/registrar-book.ts';
 import { nodeRuntime as runtime } from '../lib/node/runtime.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
+import { sleep } from '../lib/async.ts';
 import { silent } from '../lib/logger.ts';
 
 /** How long the intake may take to say that it has the new book; and how often it is asked, in milliseconds. */
@@ -55,23 +56,16 @@ async function reload(config: Config, book: RegistrarBook): Promise<string> {
   for (const { pid } of alive) process.kill(pid, 'SIGHUP');
   const { readIntakeStatus } = await import('../intake/intake-status.ts');
   const began = runtime.clock.elapsed();
-  const awake = setInterval(() => undefined, patienceMs);
-  try {
-    for (;;) {
-      const said = (await readIntakeStatus(runtime, config.spool.dir))?.registrars?.book;
-      if (said === book.digest) return `${book.registrars.length} registrars in force, digest ${said.slice(0, 16)}…`;
-      if (runtime.clock.elapsed() - began > patienceMs) {
-        const has = said === undefined ? 'it has no book: it was started without one' : `it has ${said.slice(0, 16)}…`;
-        throw new Error(
-          `The intake does not say that the book ${book.digest.slice(0, 16)}… is in force; ${has}. Its log says why; was it started with the same registrars.file?`,
-        );
-      }
-      await new Promise<void>((resolve) => {
-        runtime.clock.after(askMs, resolve);
-      });
+  for (;;) {
+    const said = (await readIntakeStatus(runtime, config.spool.dir))?.registrars?.book;
+    if (said === book.digest) return `${book.registrars.length} registrars in force, digest ${said.slice(0, 16)}…`;
+    if (runtime.clock.elapsed() - began > patienceMs) {
+      const has = said === undefined ? 'it has no book: it was started without one' : `it has ${said.slice(0, 16)}…`;
+      throw new Error(
+        `The intake does not say that the book ${book.digest.slice(0, 16)}… is in force; ${has}. Its log says why; was it started with the same registrars.file?`,
+      );
     }
-  } finally {
-    clearInterval(awake);
+    await sleep(runtime.clock, askMs);
   }
 }
 

@@ -11,7 +11,7 @@ import { formatOpening, openingReport } from '../operate/opening-status.ts';
 import { listRequests, namesColumn } from './list.ts';
 import { humanAge, humanBytes } from '../operate/status.ts';
 import { passwdVerb } from './passwd.ts';
-import { nodeRuntime } from '../lib/node/runtime.ts';
+import { keepAlive, nodeRuntime } from '../lib/node/runtime.ts';
 import { registrarsVerb } from './registrars.ts';
 import { openViews, type StageName, stages } from '../operate/spool-views.ts';
 
@@ -147,7 +147,10 @@ function printAll(lines: readonly string[]): number {
 async function serve(config: Config, values: Options, stage: string | undefined, daemon: Daemon): Promise<number> {
   if (stage === undefined) {
     const childArguments = values.config === undefined ? [] : ['--config', values.config];
-    return daemon.runAll(config, childArguments, (addresses) => process.stderr.write(banner(config, addresses)));
+    // For people only: where no terminal is, standard error may be a journal of JSON, and the log says the same.
+    return daemon.runAll(config, childArguments, (addresses) => {
+      if (process.stderr.isTTY) process.stderr.write(banner(config, addresses));
+    });
   }
   const known = stages.find((each) => each === stage);
   if (!known) throw new UsageError(`There is no stage ${JSON.stringify(stage)}: the stages are ${stages.join(', ')}.`);
@@ -161,17 +164,20 @@ function openingLine(config: Config): string {
   return report.state === 'always' ? '' : `  the hour              ${formatOpening(report)}\n`;
 }
 
-function banner(config: Config, addresses: ReadonlyMap<string, { host: string; port: number }>): string {
+/** What people see once all runs. A stage that has no address was given up. */
+export function banner(config: Config, addresses: ReadonlyMap<string, { host: string; port: number }>): string {
   const at = (stage: string): string => {
     const address = addresses.get(stage);
     return address ? `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}` : '';
   };
+  const soap = `${config.soap.tls_certificate === '' ? 'http' : 'https'}://${at('deliver')}/soap`;
+  const registry = addresses.has('deliver') ? `${soap}   (WSDL: ${soap}?wsdl)` : 'does NOT run: see the log';
   const relays = config.ack.relays.map((relay) => new URL(relay).host).join(', ');
   const acks = config.ack.enabled ? relays || `.eml files below ${config.spool.dir}/acknowledgements` : 'off';
   return `
 Seawall is running${config.serve.rehearsal ? ': REHEARSAL, nothing that it keeps counts' : ''}.
 ${openingLine(config)}  mail for requests     ${config.smtp.lmtp ? 'lmtp' : 'smtp'}://${at('intake')}
-  registry's SOAP       http://${at('deliver')}/soap   (WSDL: http://${at('deliver')}/soap?wsdl)
+  registry's SOAP       ${registry}
   health and status     http://${at('admin')}/health   http://${at('admin')}/status
   spool                 ${config.spool.dir}
   acknowledgements      ${acks}
@@ -274,6 +280,7 @@ export async function runCommandLine(args: string[], daemon: Daemon): Promise<vo
     if (error.code === 'EPIPE') process.exit(exitCode.ok);
     throw error;
   });
+  const alive = keepAlive();
   try {
     process.exitCode = await run(args, daemon);
   } catch (error) {
@@ -286,5 +293,7 @@ export async function runCommandLine(args: string[], daemon: Daemon): Promise<vo
           : error instanceof InUseError
             ? exitCode.inUse
             : exitCode.failed;
+  } finally {
+    alive.cancel();
   }
 }

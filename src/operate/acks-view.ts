@@ -10,6 +10,7 @@ import { type Preview, preview, sampleRequest } from '../acknowledge/compose/pre
 import { leaveRetryRequest, retryRequestMax } from '../acknowledge/queue/retry-requests.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError, messageOf, UsageError } from '../model/errors.ts';
+import { sleep } from '../lib/async.ts';
 import { silent } from '../lib/logger.ts';
 import { type Range, toRanges } from '../model/range-set.ts';
 import type { StoredRequest } from '../model/request.ts';
@@ -109,17 +110,9 @@ export class AcksView {
     const holder = await holderOf(runtime, spool, 'acknowledge');
     if (!holder || holder.state === 'dead') return 'left';
     const until = runtime.clock.elapsed() + patienceMs;
-    // The clock's timers do not keep the process alive.
-    const alive = setInterval(() => undefined, patienceMs);
-    try {
-      while ((await runtime.disk.sizeOf(path)) !== undefined) {
-        if (runtime.clock.elapsed() > until) return 'not taken yet';
-        await new Promise<void>((resolve) => {
-          runtime.clock.after(lookMs, resolve);
-        });
-      }
-    } finally {
-      clearInterval(alive);
+    while ((await runtime.disk.sizeOf(path)) !== undefined) {
+      if (runtime.clock.elapsed() > until) return 'not taken yet';
+      await sleep(runtime.clock, lookMs);
     }
     return 'taken';
   }

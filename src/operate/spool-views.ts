@@ -25,19 +25,32 @@ export type StageName = (typeof stages)[number];
 
 const runtime = nodeRuntime;
 
+/** Told in words of a journal that is damaged; what stands before the damage is used as a view of it. */
+type OnDamage = (what: string) => void;
+
+const giveUp: OnDamage = (what) => {
+  throw new DamagedLogError(what);
+};
+
 async function replay<State extends Pick<JournalState<never>, 'apply'>>(
   spool: string,
   name: string,
   state: State,
+  onDamage: OnDamage,
 ): Promise<State> {
-  await replayJournal(runtime.disk, spool, name, state);
+  try {
+    await replayJournal(runtime.disk, spool, name, state);
+  } catch (error) {
+    if (!(error instanceof DamagedLogError)) throw error;
+    onDamage(error.message);
+  }
   return state;
 }
 
-/** How far the acknowledgements of a spool are. */
-export async function replayAcks(spool: string): Promise<AckState> {
+/** How far the acknowledgements of a spool are. @throws DamagedLogError unless `onDamage` takes it */
+export async function replayAcks(spool: string, onDamage: OnDamage = giveUp): Promise<AckState> {
   const { AckState: State } = await import('../acknowledge/journal/ack-state.ts');
-  return replay(spool, 'acknowledge', new State());
+  return replay(spool, 'acknowledge', new State(), onDamage);
 }
 
 /**
@@ -55,9 +68,9 @@ export async function openMailParser(config: Config, state: AckState, log: Logge
   return mailParser(config.ack.parse_bytes, (request) => guard.parseOf(request));
 }
 
-async function replayLeases(spool: string): Promise<RegistryView> {
+async function replayLeases(spool: string, onDamage: OnDamage = giveUp): Promise<RegistryView> {
   const { LeaseState } = await import('../deliver/leases/lease-state.ts');
-  return replay(spool, 'deliver', new LeaseState());
+  return replay(spool, 'deliver', new LeaseState(), onDamage);
 }
 
 /** What operators look at, read from the spool now: works while the daemon runs and when it does not. */
@@ -73,7 +86,8 @@ export async function openViews(config: Config): Promise<Views> {
   }
   const { readIntakeStatus } = await import('../intake/intake-status.ts');
   const { readTransportStatus } = await import('../acknowledge/transport/transport-status.ts');
-  const acks = await replayAcks(spool);
+  const problems: string[] = [];
+  const acks = await replayAcks(spool, (what) => problems.push(what));
   const intake = await readIntakeStatus(runtime, spool);
   const reader = openReader(runtime, spool);
   const logId = await reader.logId();
@@ -87,7 +101,8 @@ export async function openViews(config: Config): Promise<Views> {
     reader,
     parseMail: await openMailParser(config, acks, silent),
     acks,
-    registry: await replayLeases(spool),
+    registry: await replayLeases(spool, (what) => problems.push(what)),
+    problems,
     holders,
     free: await runtime.disk.free(spool).catch(() => undefined),
     floor: { bytes: config.spool.floor_bytes, inodes: config.spool.floor_inodes },

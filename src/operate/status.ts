@@ -18,6 +18,8 @@ export interface StatusReport {
   /** Whether nothing in this spool counts. */
   readonly rehearsal: boolean;
   readonly at: string;
+  /** What is damaged, in words; empty when nothing is known to be. */
+  readonly problems: readonly string[];
   readonly opening: OpeningReport;
   readonly clock: ClockReport;
   readonly kept: number;
@@ -85,6 +87,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
     logId: (await reader.logId()) ?? null,
     rehearsal: views.rehearsal,
     at: new Date(now).toISOString(),
+    problems: views.problems,
     opening: openingReport(views.opening, now),
     clock: clockReport(await views.clock(), views.intake?.clockTrouble),
     kept,
@@ -221,6 +224,7 @@ export function formatStatus(report: StatusReport): string {
     .join(', ');
   return [
     ...(report.rehearsal ? ['REHEARSAL        nothing in this spool counts'] : []),
+    ...report.problems.map((what) => `PROBLEM          ${what} Run seawall verify; the numbers below end there.`),
     `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
     `Stages           ${stageLine || 'none has ever run here'}`,
     `Intake           ${formatIntake(report.intake)}`,

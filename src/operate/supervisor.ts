@@ -1,6 +1,7 @@
 // The supervisor: starts the stages as processes of their own, restarts one that dies, and stops them in order. Takes how to
-// start each; gives an exit code when all is over. Owns the child processes. A stage that is not the intake may be given
-// up without the others: trouble stays where it is. Without the intake there is nothing left to supervise.
+// start each; gives an exit code when all is over. The child processes are its own. A stage behind the intake that cannot work
+// is given up and the others go on; health, the log and the exit code say so, and SIGHUP tries it again. Without the intake,
+// or when a stage finds at the first start that the configuration is wrong, the whole daemon ends.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setPriority } from 'node:os';
@@ -26,7 +27,7 @@ export interface SupervisorParts {
   readonly stopSeconds: number;
   /** Restarts of one stage in ten minutes before it is given up. */
   readonly restarts: number;
-  /** Called once, when every stage has said that it works. */
+  /** Called once, when the intake works and every other stage works or was given up; only those that work have an address. */
   readonly onReady: (addresses: ReadonlyMap<string, { host: string; port: number }>) => void;
 }
 
@@ -36,6 +37,8 @@ export interface StageHealth {
   readonly state: 'starting' | 'working' | 'restarting' | 'given up' | 'stopped';
   readonly pid?: number;
   readonly restarts: number;
+  /** What the process ended with that made the supervisor give the stage up. */
+  readonly exitCode?: number;
 }
 
 /** Of the stages behind the intake: in the first seconds of a rush they get what it leaves, and catch up afterwards. */
@@ -51,6 +54,15 @@ const firstAttempts = 5;
 /** Exit codes that a restart would not change. */
 const final: readonly (number | null)[] = [exitCode.damaged, exitCode.config];
 
+/** What the operator can do about a stage that was given up, by its exit code. */
+function adviceFor(code: number | null): string {
+  if (code === exitCode.damaged)
+    return 'its journal or the log is damaged: run seawall verify, restore the file that it names from a copy, then send SIGHUP to this process or start it again';
+  if (code === exitCode.config)
+    return 'mend the configuration that its last lines name, then send SIGHUP to this process or start it again';
+  return 'see its last lines above; SIGHUP to this process tries it again';
+}
+
 class StageProcess {
   readonly stage: string;
   state: StageHealth['state'] = 'starting';
@@ -62,6 +74,8 @@ class StageProcess {
   shortLives = 0;
   starts: number[] = [];
   total = -1;
+  /** Undefined unless it was given up. */
+  gaveUpWith: number | undefined;
 
   constructor(stage: string) {
     this.stage = stage;
@@ -87,17 +101,23 @@ export class Supervisor {
   }
 
   health(): StageHealth[] {
-    return this.#stages.map(({ stage, state, child, total }) => ({
+    return this.#stages.map(({ stage, state, child, total, gaveUpWith }) => ({
       stage,
       state,
       ...(child?.pid !== undefined && { pid: child.pid }),
       restarts: Math.max(total, 0),
+      ...(gaveUpWith !== undefined && { exitCode: gaveUpWith }),
     }));
   }
 
-  /** Hands a signal on to every stage. */
-  signal(signal: 'SIGHUP'): void {
-    for (const { child } of this.#stages) child?.kill(signal);
+  /** Has every stage read again what may change, and starts again those that were given up. */
+  reload(): void {
+    for (const stage of this.#stages) {
+      stage.child?.kill('SIGHUP');
+      if (stage.state !== 'given up') continue;
+      Object.assign(stage, { state: 'restarting', gaveUpWith: undefined, starts: [], shortLives: 0 });
+      this.#start(stage);
+    }
   }
 
   #start(stage: StageProcess): void {
@@ -127,9 +147,13 @@ export class Supervisor {
     stage.worksSince = this.#parts.clock.elapsed();
     stage.address = message.address;
     this.#parts.log.info({ child: stage.stage, childPid: stage.child?.pid, ...message.address }, 'stage works');
-    if (this.#announced || !this.#stages.every((each) => each.worked)) return;
+    this.#announce();
+  }
+
+  #announce(): void {
+    if (this.#announced || !this.#stages.every(({ worked, state }) => worked || state === 'given up')) return;
     this.#announced = true;
-    this.#parts.onReady(new Map(this.#stages.flatMap((each) => (each.address ? [[each.stage, each.address]] : []))));
+    this.#parts.onReady(new Map(this.#stages.flatMap(({ stage, address }) => (address ? [[stage, address]] : []))));
   }
 
   #died(stage: StageProcess, code: number | null, signal: string | null): void {
@@ -144,12 +168,13 @@ export class Supervisor {
     const limit = stage.worked ? restarts : Math.min(firstAttempts, restarts);
     if (final.includes(code) || stage.starts.length > limit) {
       stage.state = 'given up';
-      log.fatal(
-        { child: stage.stage, code, signal, starts: stage.starts.length },
-        'stage given up: see its last lines above',
-      );
-      if (stage === this.#stages[0] || !this.#announced)
-        void this.#stop(code === null || code === 0 ? exitCode.failed : code);
+      stage.gaveUpWith = code === null || code === exitCode.ok ? exitCode.failed : code;
+      stage.address = undefined;
+      const starts = stage.starts.length;
+      log.fatal({ child: stage.stage, code, signal, starts }, `stage given up: ${adviceFor(code)}`);
+      const everyonesTrouble = stage === this.#stages[0] || (!this.#announced && code === exitCode.config);
+      if (everyonesTrouble) void this.#stop(stage.gaveUpWith);
+      else this.#announce();
       return;
     }
     const sound = stage.worksSince !== undefined && clock.elapsed() - stage.worksSince >= soundLifeMs;
@@ -178,7 +203,8 @@ export class Supervisor {
         child.kill('SIGKILL');
       }
     });
-    let result = code;
+    // Whoever started the daemon hears at its end, too, of a stage that does not work.
+    let result = code === exitCode.ok ? (this.#stages.find((each) => each.gaveUpWith)?.gaveUpWith ?? code) : code;
     for (const { child, stage } of this.#stages) {
       if (!child) continue;
       const gone = new Promise<number | null>((resolve) => {

@@ -117,6 +117,8 @@ export interface Views {
   readonly parseMail: ParseMail;
   readonly acks: AckView;
   readonly registry: RegistryView;
+  /** Journals that are damaged, in words: what `acks` and `registry` say then is as far as the damage only. */
+  readonly problems: readonly string[];
   readonly holders: readonly Holder[];
   readonly intake: IntakeView | undefined;
   readonly sending: TransportView | undefined;

@@ -101,6 +101,7 @@ test('status says when the disk is below the floor', async (t) => {
     reader: openReader(nodeRuntime, spool),
     acks: new AckState(),
     registry: new LeaseState(),
+    problems: [],
     holders: [],
     parseMail: async () => unparsedMail,
     floor: { bytes: 1_000, inodes: 10 },

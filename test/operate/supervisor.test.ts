@@ -67,3 +67,41 @@ test('a stage that lives shortly again and again waits longer each time; one tha
   await settle();
   await works(5);
 });
+
+test('a stage behind the intake that cannot start is given up, the rest is announced; the end says its exit code', async (t) => {
+  const works =
+    "process.on('disconnect', () => process.exit()); process.on('SIGTERM', () => process.exit()); process.send({ ready: true })";
+  for (const [code, announced, last] of [
+    [exitCode.damaged, true, exitCode.damaged],
+    [exitCode.failed, true, exitCode.failed],
+    // A wrong configuration at the first start is for whoever starts it, now.
+    [exitCode.config, false, exitCode.config],
+  ] as const) {
+    let ready = false;
+    const clock = new TurnedClock();
+    const supervisor = new Supervisor({
+      stages: ['intake', 'deliver'],
+      command: (stage) => ({
+        file: process.execPath,
+        args: ['-e', stage === 'intake' ? works : `process.exit(${code})`],
+      }),
+      clock,
+      log: silent,
+      stopSeconds: 5,
+      restarts: 2,
+      onReady: () => (ready = true),
+    });
+    const over = supervisor.run();
+    atEnd(t, () => supervisor.stop());
+    const state = () => supervisor.health()[1]!;
+    for (let death = 1; death <= 3 && state().state !== 'given up'; death++) {
+      await eventually(`death ${death} with ${code}`, 10, () => state().pid === undefined);
+      await clock.turn(10_000);
+    }
+    if (announced) await eventually('the rest is announced', 10, () => ready);
+    assert.deepEqual([state().state, state().exitCode], ['given up', code]);
+    if (announced) await supervisor.stop();
+    assert.equal(await over, last);
+    assert.equal(ready, announced);
+  }
+});

@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Daemon, seawall, startDaemon } from '../../loadtest/daemon.ts';
 import { startPostfix } from '../../loadtest/postfix.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { ticketOf } from '../../src/model/ticket.ts';
 import { MailSink } from '../support/mail-sink.ts';
 import { SmtpClient } from '../support/smtp-client.ts';
@@ -198,9 +200,9 @@ test('when the supervisor is killed its stages leave, and the next daemon takes 
     await nextGone;
   });
   const ready = new Promise<void>((resolve) =>
-    next.stderr.on('data', (chunk: Buffer) => chunk.includes('Seawall is running') && resolve()),
+    next.stdout.on('data', (chunk: Buffer) => chunk.includes('Seawall is running') && resolve()),
   );
-  next.stdout.resume();
+  next.stderr.resume();
   await Promise.race([ready, nextGone.then((code) => assert.fail(`the next daemon ended with ${String(code)}`))]);
   assert.match((await send(on.smtpPort, ['Subject: two\r\n\r\n']))[0]!, /SW-000000002-/);
 });
@@ -220,6 +222,84 @@ test('a second daemon on the same spool refuses with a clear sentence', async (t
     );
   }
   assert.match((await send(on.smtpPort, ['Subject: still here\r\n\r\n']))[0]!, /^250 /);
+});
+
+test('a damaged deliver journal keeps nobody from sending: health, the log and the exit code say so, and SIGHUP tries again', async (t) => {
+  const spool = await temporaryFolder(t);
+  const journal = join(spool, 'deliver.journal');
+  // A line that is not whole, before one that is: no torn write leaves that.
+  const damaged = `0000000000000000 []\n${hash('sha256', '[]').slice(0, 16)} []\n`;
+  await writeFile(journal, damaged);
+  const on = await daemon(t, { SEAWALL_SPOOL_DIR: spool });
+  const health = async () => {
+    const response = await fetch(`http://127.0.0.1:${on.adminPort}/health`);
+    return { code: response.status, body: (await response.json()) as { stages: { stage: string; state: string }[] } };
+  };
+  assert.match((await send(on.smtpPort, ['Subject: taken\r\n\r\n']))[0]!, /^250 .*SW-000000001-/);
+  const { code, body } = await health();
+  assert.equal(code, 503);
+  assert.deepEqual(
+    body.stages.map(({ stage, state }) => `${stage} ${state}`),
+    ['intake working', 'acknowledge working', 'deliver given up'],
+  );
+  assert.match(on.log(), /stage given up: its journal or the log is damaged: run seawall verify/);
+  assert.match((await verb(on, 'status')).stdout, /^PROBLEM +deliver\.journal: line 1 is damaged/m);
+  await rm(journal);
+  on.process.kill('SIGHUP');
+  await until(
+    () => health(),
+    (said) => said.code === 200,
+  );
+  await writeFile(journal, damaged);
+  assert.equal((await verb(on, 'status')).code, 0);
+  process.kill((await status(on)).stages.find(({ stage }) => stage === 'deliver')!.pid, 'SIGKILL');
+  await until(
+    () => health(),
+    (said) => said.body.stages[2]?.state === 'given up',
+  );
+  assert.match((await send(on.smtpPort, ['Subject: taken too\r\n\r\n']))[0]!, /^250 .*SW-000000002-/);
+  assert.equal(await on.stop(), 65);
+});
+
+test('a damaged acknowledge journal keeps nobody from sending, and nobody from pulling', async (t) => {
+  const spool = await temporaryFolder(t);
+  const whole = hash('sha256', '[]').slice(0, 16);
+  await writeFile(join(spool, 'acknowledge.journal'), `0000000000000000 []\n${whole} []\n`);
+  const on = await daemon(t, { SEAWALL_SPOOL_DIR: spool });
+  assert.match((await send(on.smtpPort, ['Subject: taken\r\n\r\n']))[0]!, /^250 /);
+  const { stages } = (await (await fetch(`http://127.0.0.1:${on.adminPort}/health`)).json()) as {
+    stages: { stage: string; state: string }[];
+  };
+  assert.deepEqual(
+    stages.map(({ state }) => state),
+    ['working', 'given up', 'working'],
+  );
+});
+
+/** Leaves what a daemon in another container leaves when it is killed: a lock, and a holder of whom we cannot know whether he lives. */
+async function heldElsewhere(t: TestContext): Promise<string> {
+  const spool = await temporaryFolder(t);
+  const holder = { ...nodeRuntime.processes.self(), pid: 1, pidNamespace: 'pid:[1]' };
+  await writeFile(
+    join(spool, 'serve.epoch'),
+    `${JSON.stringify({ epoch: 1, nonce: '0123456789abcdef', holder, since: '2026-11-21T09:00:00.000Z' })}\n`,
+  );
+  await mkdir(join(spool, 'serve.lock'));
+  return spool;
+}
+
+test('a daemon in another pid namespace waits for the lock of one that was killed, and takes over', async (t) => {
+  const on = await daemon(t, { SEAWALL_SPOOL_DIR: await heldElsewhere(t) });
+  assert.match((await send(on.smtpPort, ['Subject: taken over\r\n\r\n']))[0]!, /^250 /);
+});
+
+test('a daemon in another pid namespace says with exit code 75 that one still holds the spool', async (t) => {
+  const spool = await heldElsewhere(t);
+  const renewing = setInterval(() => void utimes(join(spool, 'serve.lock'), new Date(), new Date()), 500);
+  atEnd(t, async () => clearInterval(renewing));
+  const refused = await verb({ environment: { ...process.env, SEAWALL_SPOOL_DIR: spool } }, 'serve');
+  assert.equal(refused.code, 75);
+  assert.match(refused.stderr, /is in use/);
 });
 
 test('mistakes in the configuration end the daemon at once, in words', async (t) => {
