@@ -194,6 +194,8 @@ test('when the supervisor is killed its stages leave, and the next daemon takes 
   await gone;
   const [file, args] = seawall('serve');
   const next = spawn(file, args, { env: on.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  next.stderr.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   const nextGone = new Promise((resolve) => next.once('exit', resolve));
   atEnd(t, async () => {
     next.kill('SIGTERM');
@@ -202,9 +204,9 @@ test('when the supervisor is killed its stages leave, and the next daemon takes 
   const ready = new Promise<void>((resolve) =>
     next.stdout.on('data', (chunk: Buffer) => chunk.includes('Seawall is running') && resolve()),
   );
-  next.stderr.resume();
   await Promise.race([ready, nextGone.then((code) => assert.fail(`the next daemon ended with ${String(code)}`))]);
   assert.match((await send(on.smtpPort, ['Subject: two\r\n\r\n']))[0]!, /SW-000000002-/);
+  assert.equal(printed, '', 'the banner is for terminals: here the log says it');
 });
 
 test('a second daemon on the same spool refuses with a clear sentence', async (t) => {
