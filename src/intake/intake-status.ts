@@ -1,4 +1,4 @@
-// What the intake tells whoever looks at the spool: where it stands on the ladder, and why. A state file, replaced at most once
+// What the intake tells whoever looks at the spool: its load level, and why. A state file, replaced at most once
 // a second and only when something changed, or to say that it still holds.
 
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 // The intake stage: smtp server → admission → sequencer → log. Takes mail, gives `250` with a ticket once a request is kept.
 // Listens before the log is open and says 421 until it is, so that a registrar's program hears "later", never silence.
-// A lost log, a damaged one, or one that another holds fails the stage; a disk that will not do now is tried again.
+// A lost log, a damaged one, or one that another holds fails the stage; a disk that fails for now is tried again.
 
 import type { Config } from '../config/config.ts';
 import { ConfigError, DamagedLogError, InUseError, messageOf } from '../model/errors.ts';
@@ -12,7 +12,7 @@ import { errorCode } from '../lib/system-error.ts';
 import type { Runtime, Timer } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
-import { Admission, Refusal } from './policy/admission.ts';
+import { Admission } from './policy/admission.ts';
 import { type ClockReport, unknownClock } from './clock/clock-sync.ts';
 import { ClockMonitor } from './clock/clock-monitor.ts';
 import { FreeSpaceMonitor } from './policy/free-space-monitor.ts';
@@ -20,13 +20,14 @@ import { OpeningGate } from './policy/opening-gate.ts';
 import { IntakeStatusFile } from './intake-status.ts';
 import { Registrars } from './policy/registrars.ts';
 import { NotSequencedError, type Kept, Sequencer } from './sequencer.ts';
+import { Refusal } from './smtp/replies.ts';
 import { SmtpServer } from './smtp/server.ts';
 
 /** What the stage is made of. */
 export interface IntakeParts {
   readonly config: Config;
   readonly runtime: Runtime;
-  /** Opens the log for writing: claims and recovers it. */
+  /** Opens the log for writing: fences it off from earlier writers and recovers it. */
   readonly openLog: () => Promise<RequestWriter>;
   readonly log: Logger;
   /** Asks about the machine's clock. */
@@ -106,6 +107,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
   let writer: RequestWriter | undefined;
   let sequencer: Sequencer | undefined;
   let stopping = false;
+  let reopening: Timer | undefined;
 
   const keep = async (request: NewRequest): Promise<Kept> => {
     if (!sequencer) throw new Refusal(451, '4.3.2 Not ready, try again later');
@@ -143,8 +145,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
         waitingCount: spool.waiting_count,
       });
       admission.closedBecause = undefined;
-      const line = sequencer;
-      admission.waiting = () => line.waiting;
+      admission.waiting = () => sequencer?.waiting ?? 0;
       publish();
       void opened.lost.then((reason) => {
         if (stopping) return;
@@ -161,7 +162,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
       void floor.look();
       publish();
       log.error({ err: error }, `the log cannot be opened; registrars get 421, next attempt in ${reopenMs / 1000} s`);
-      runtime.clock.after(reopenMs, () => void open());
+      reopening = runtime.clock.after(reopenMs, () => void open());
     }
   };
 
@@ -194,6 +195,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     },
     async stop() {
       stopping = true;
+      reopening?.cancel();
       admission.closedBecause = 'shutting down';
       floor.stop();
       watch.stop();

@@ -127,12 +127,12 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
 const full = ({ used, most }: IntakeView['line']): IntakeView['line'] => ({ used, most });
 
 function intakeNow(
-  { at, rung, why, connections, memory, line, counts, registrars }: IntakeView,
+  { at, level, why, connections, memory, line, counts, registrars }: IntakeView,
   now: number,
 ): NonNullable<StatusReport['intake']> {
   const saidSecondsAgo = Math.max(0, Math.round((now - at) / 1000));
   return {
-    rung,
+    level,
     why,
     connections: full(connections),
     memory: full(memory),
@@ -172,9 +172,9 @@ const silentSeconds = 25;
 
 function formatIntake(intake: StatusReport['intake']): string {
   if (!intake) return 'does not run';
-  const { rung, why, connections, memory, line, counts, saidSecondsAgo } = intake;
+  const { level, why, connections, memory, line, counts, saidSecondsAgo } = intake;
   const words = { normal: 'takes all', slow: 'SLOW', defer: 'DEFERS with 451', refuse: 'REFUSES with 421' };
-  const standing = rung in words ? words[rung as keyof typeof words] : rung;
+  const standing = level in words ? words[level as keyof typeof words] : level;
   return (
     `${standing}${why === '' ? '' : ` (${why})`}; ${connections.used} of ${connections.most} connections, ` +
     `${line.used} wait for the disk, ${humanBytes(memory.used)} in memory; ` +

@@ -66,7 +66,7 @@ export interface IntakeView {
   /** Milliseconds since 1970 UTC. */
   readonly at: number;
   /** normal, slow, defer or refuse; and why it is not normal. */
-  readonly rung: string;
+  readonly level: string;
   readonly why: string;
   readonly connections: Gauge;
   readonly memory: Gauge;

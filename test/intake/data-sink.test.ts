@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
-import { DataSink, passOn } from '../../src/intake/smtp/data-sink.ts';
+import { DataSink, passOn } from '../../src/intake/smtp/message.ts';
 
 /** What a parser makes of some chunks of DATA: the message, and the commands after it. */
 async function parsed(

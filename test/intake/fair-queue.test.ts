@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Flow, FairQueue, type Permit } from '../../src/intake/policy/fair-queue.ts';
 
-/** A claimant that notes who of it got its turn. */
-function asking(places: FairQueue, claimant: Flow, count: number, begun: Permit[]): void {
-  for (let i = 0; i < count; i++) places.ask(claimant, (turn) => begun.push(turn));
+/** A flow that notes who of it got its turn. */
+function asking(places: FairQueue, flow: Flow, count: number, begun: Permit[]): void {
+  for (let i = 0; i < count; i++) places.ask(flow, (turn) => begun.push(turn));
 }
 
 test('within its own places nobody waits, whatever the others do', () => {
@@ -31,7 +31,7 @@ test('common places go round by weight, however many wait', () => {
   asking(places, double, 700, begun);
   for (let i = 0; i < 900; i++) places.release(begun[i]!, 1_000);
   const later = begun.slice(5, 5 + 900);
-  const ofDouble = later.filter(({ claimant }) => claimant === double).length;
+  const ofDouble = later.filter(({ flow }) => flow === double).length;
   assert.ok(Math.abs(ofDouble - 600) <= 2, `${ofDouble} of 900`);
 });
 
@@ -41,8 +41,8 @@ test('a large message uses as many turns as it has of 64 KiB begun', () => {
   const begun: Permit[] = [];
   asking(places, large, 200, begun);
   asking(places, small, 800, begun);
-  for (let i = 0; i < 500; i++) places.release(begun[i]!, begun[i]!.claimant === large ? 4 * 65_536 : 1_000);
-  const ofLarge = begun.slice(0, 500).filter(({ claimant }) => claimant === large).length;
+  for (let i = 0; i < 500; i++) places.release(begun[i]!, begun[i]!.flow === large ? 4 * 65_536 : 1_000);
+  const ofLarge = begun.slice(0, 500).filter(({ flow }) => flow === large).length;
   assert.ok(Math.abs(ofLarge - 100) <= 2, `${ofLarge} of 500`);
 });
 
@@ -57,7 +57,7 @@ test('whoever could not go for its own bounds has saved up no turns', () => {
   const before = begun.length;
   places.release(begun[0]!, 1);
   for (let i = 401; i <= 440; i++) places.release(begun[i]!, 1);
-  const ofBounded = begun.slice(before).filter(({ claimant }) => claimant === bounded).length;
+  const ofBounded = begun.slice(before).filter(({ flow }) => flow === bounded).length;
   assert.ok(ofBounded <= 21, `${ofBounded} of 41`);
 });
 
@@ -83,18 +83,18 @@ test('no sequence of events breaks the bounds, starves anyone or leaves a place 
       const begun: Permit[] = [];
       const waiting = new Set<Permit>();
       for (const { who, what, bytes } of events) {
-        const claimant = all[who]!;
+        const flow = all[who]!;
         if (what < 3) {
-          const turn = places.ask(claimant, (each) => {
+          const turn = places.ask(flow, (each) => {
             waiting.delete(each);
             begun.push(each);
           });
-          if (claimant.waiting.has(turn)) waiting.add(turn);
+          if (flow.waiting.has(turn)) waiting.add(turn);
         } else if (what < 5) {
-          const at = begun.findIndex((each) => each.claimant === claimant);
+          const at = begun.findIndex((each) => each.flow === flow);
           if (at !== -1) places.release(begun.splice(at, 1)[0]!, bytes);
         } else {
-          const [turn] = claimant.waiting;
+          const [turn] = flow.waiting;
           if (turn) {
             places.giveUp(turn);
             waiting.delete(turn);
@@ -102,8 +102,8 @@ test('no sequence of events breaks the bounds, starves anyone or leaves a place 
         }
         let used = 0;
         for (const each of all) {
-          assert.equal(each.inProgress, begun.filter((turn) => turn.claimant === each).length);
-          assert.equal(each.waiting.size, [...waiting].filter((turn) => turn.claimant === each).length);
+          assert.equal(each.inProgress, begun.filter((turn) => turn.flow === each).length);
+          assert.equal(each.waiting.size, [...waiting].filter((turn) => turn.flow === each).length);
           assert.ok(each.inProgress <= each.most && each.inProgress - each.common <= each.own && each.common >= 0);
           used += each.common;
         }

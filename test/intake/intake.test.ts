@@ -9,7 +9,7 @@ import type { NewRequest } from '../../src/model/request.ts';
 import { ticketOf } from '../../src/model/ticket.ts';
 import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../../src/ports/request-log.ts';
-import { settle, TurnedClock } from '../support/memory.ts';
+import { runtimeWith, settle, TurnedClock } from '../support/memory.ts';
 import { SmtpClient } from '../support/smtp-client.ts';
 import { atEnd, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
 
@@ -357,4 +357,21 @@ test('pipelined sessions and connections that vanish anywhere leave the others a
   smtp.write(`${body}MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n`);
   assert.match(await smtp.reply(), /^250 2\.0\.0 Ok: queued/);
   assert.equal(log.kept.at(-1)!.message.toString(), 'Subject: x\r\n\r\nbody\r\n');
+});
+
+test('once stopped, a log that could not be opened is not tried again', async (t) => {
+  const clock = new TurnedClock();
+  const config = makeConfig(undefined, { SEAWALL_SPOOL_DIR: await temporaryFolder(t), SEAWALL_SMTP_PORT: '0' });
+  let attempts = 0;
+  const openLog = (): Promise<never> => {
+    attempts++;
+    return Promise.reject(new Error('the disk fails'));
+  };
+  const stage = await startIntake({ config, runtime: runtimeWith(clock), openLog, log: silent });
+  await settle();
+  await clock.turn(2_000);
+  assert.equal(attempts, 2);
+  await stage.stop();
+  await clock.turn(60_000);
+  assert.equal(attempts, 2);
 });

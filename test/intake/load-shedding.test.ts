@@ -21,7 +21,7 @@ test('the ladder goes up as work gathers, and comes down a fifth below, by itsel
   const clock = new TurnedClock();
   const ladder = new LoadShedder(clock);
   const idle = gauge(0, 100, 'connections');
-  const at = (used: number): string => ladder.stand([gauge(used), gauge(1)], idle).rung;
+  const at = (used: number): string => ladder.stand([gauge(used), gauge(1)], idle).level;
   assert.deepEqual([0, 49, 50, 41, 40.1].map(at), ['normal', 'normal', 'slow', 'slow', 'slow']);
   assert.deepEqual([39, 49, 90, 73, 71].map(at), ['normal', 'normal', 'defer', 'defer', 'slow']);
   assert.equal(at(95), 'defer');
@@ -38,9 +38,9 @@ test('the ladder goes up as work gathers, and comes down a fifth below, by itsel
 test('where connections are short those who are in go on, and the silent are hurried', () => {
   const ladder = new LoadShedder(new TurnedClock());
   const busy = (used: number) => ladder.stand([gauge(10)], gauge(used, 100, 'connections'));
-  assert.deepEqual(busy(79), { rung: 'normal', work: 'normal', why: '' });
-  assert.deepEqual(busy(80), { rung: 'slow', work: 'normal', why: 'connections: 80 of 100' });
-  assert.deepEqual(busy(100), { rung: 'refuse', work: 'normal', why: 'connections: 100 of 100' });
+  assert.deepEqual(busy(79), { level: 'normal', work: 'normal', why: '' });
+  assert.deepEqual(busy(80), { level: 'slow', work: 'normal', why: 'connections: 80 of 100' });
+  assert.deepEqual(busy(100), { level: 'refuse', work: 'normal', why: 'connections: 100 of 100' });
 });
 
 test('a client is an address, in IPv6 a /64; its connections are counted at once and by the minute', async () => {
@@ -171,7 +171,7 @@ test('up the ladder and down again on real sockets: slow, 451, 421, and all is w
   for (const smtp of [one, two, other]) await smtp.hello();
   // The intake writes its state when its clock says so, and a disk takes as long as it takes: the clock is turned as
   // little as possible, because whoever is silent meanwhile is sent away.
-  const until = async (rung: RegExp): Promise<void> => {
+  const until = async (level: RegExp): Promise<void> => {
     let told = '';
     for (let second = 0; second < 8; second++) {
       await clock.turn(1_000);
@@ -179,11 +179,11 @@ test('up the ladder and down again on real sockets: slow, 451, 421, and all is w
       while (performance.now() < patience) {
         await settle();
         const state = await readIntakeStatus(runtimeWith(clock), spool);
-        told = `${state?.rung} ${state?.why}`;
-        if (rung.test(told)) return;
+        told = `${state?.level} ${state?.why}`;
+        if (level.test(told)) return;
       }
     }
-    assert.match(told, rung);
+    assert.match(told, level);
   };
   await until(/^normal $/);
   await fill(two, 50_000);
@@ -203,7 +203,7 @@ test('up the ladder and down again on real sockets: slow, 451, 421, and all is w
   await until(/^refuse /);
   assert.match(await client().reply(), /^421 4\.3\.2 Overloaded/);
   const report = await collectStatus(await openViews(makeConfig(undefined, { SEAWALL_SPOOL_DIR: spool })), clock.now());
-  assert.equal(report.intake?.rung, 'refuse');
+  assert.equal(report.intake?.level, 'refuse');
   assert.match(formatStatus(report), /^Intake {11}REFUSES with 421 \(message bytes in memory: /m);
   for (const smtp of [one, two]) {
     smtp.write('.\r\n');
@@ -221,7 +221,7 @@ test('what the intake said is not trusted when it is dead, nor when it cannot be
   const path = join(spool, 'intake.state');
   const said = async () => readIntakeStatus(nodeRuntime, spool);
   await intake.stop();
-  assert.equal((await said())?.rung, 'normal', 'the process, which is ours, lives');
+  assert.equal((await said())?.level, 'normal', 'the process, which is ours, lives');
   const dead = { ...nodeRuntime, processes: { ...nodeRuntime.processes, state: () => 'dead' as const } };
   assert.equal(await readIntakeStatus(dead, spool), undefined);
   await writeFile(path, (await readFile(path)).subarray(0, 40));

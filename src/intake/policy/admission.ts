@@ -1,21 +1,11 @@
 // Who may come in, and how much at once. Takes what the SMTP session knows, gives nothing or a refusal with its reply. Every
 // limit of the intake that is not one message's own is looked at here and nowhere else. Local trouble is 4xx, always, and
-// at once: the sender will come again. Owns the counts of what is in the house.
+// at once: the sender will come again. Owns the counts of connections and message bytes.
 
 import type { Clock } from '../../ports/runtime.ts';
 import { type ClientLimits, ConnectionLimits } from './connection-limits.ts';
-import { type Gauge, LoadShedder, type LoadLevel, slowAt, type Standing } from './load-shedding.ts';
-
-/** A reply other than 250. The text begins with the enhanced status code (RFC 3463). */
-export class Refusal extends Error {
-  override readonly name = 'Refusal';
-  readonly responseCode: number;
-
-  constructor(code: number, text: string) {
-    super(text);
-    this.responseCode = code;
-  }
-}
+import { type Gauge, LoadShedder, type LoadLevel, slowAt, type LoadState } from './load-shedding.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 /** What the intake may hold. */
 export interface AdmissionLimits {
@@ -31,20 +21,20 @@ export interface AdmissionLimits {
 }
 
 /** How the intake fares, for `status`. */
-export interface Load extends Standing {
+export interface Load extends LoadState {
   readonly connections: Gauge;
   readonly memory: Gauge;
   readonly line: Gauge;
 }
 
-/** How long the answer to MAIL is held back on the rung `slow`, in milliseconds. */
+/** How long the answer to MAIL is held back at the level `slow`, in milliseconds. */
 const slowMs = 250;
 
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #recipients: ReadonlySet<string>;
   readonly #clients: ConnectionLimits;
-  readonly #ladder: LoadShedder;
+  readonly #shedder: LoadShedder;
   #buffered = 0;
   #connections = 0;
   /** Why nothing is taken at the moment: set until the log is open, and again when it is lost. */
@@ -58,7 +48,7 @@ export class Admission {
     this.#limits = limits;
     this.#recipients = new Set(limits.recipients.map((each) => each.toLowerCase()));
     this.#clients = new ConnectionLimits(limits.client, clock);
-    this.#ladder = new LoadShedder(clock);
+    this.#shedder = new LoadShedder(clock);
   }
 
   /** Where we stand, and how full everything is. */
@@ -66,18 +56,18 @@ export class Admission {
     const connections = { name: 'connections', used: this.#connections, most: this.#limits.connections };
     const memory = { name: 'message bytes in memory', used: this.#buffered, most: this.#limits.bufferedBytes };
     const line = { name: 'requests waiting for the disk', used: this.waiting(), most: this.#limits.waiting };
-    const standing: Standing =
+    const state: LoadState =
       this.closedBecause === undefined
-        ? this.#ladder.stand([line, memory], connections)
-        : { rung: 'refuse', work: 'refuse', why: this.closedBecause };
-    return { ...standing, connections, memory, line };
+        ? this.#shedder.stand([line, memory], connections)
+        : { level: 'refuse', work: 'refuse', why: this.closedBecause };
+    return { ...state, connections, memory, line };
   }
 
-  /** The rung of the work. Asked for every message, and most often nothing is near half full. */
+  /** The level of the work. Asked for every message, and most often nothing is near half full. */
   get #work(): LoadLevel {
     const { bufferedBytes, waiting } = this.#limits;
     const calm = this.#buffered < bufferedBytes * slowAt && this.waiting() < waiting * slowAt;
-    return calm && this.#ladder.atRest ? 'normal' : this.load.work;
+    return calm && this.#shedder.atRest ? 'normal' : this.load.work;
   }
 
   /**

@@ -1,19 +1,19 @@
-// Whose message may begin: weighted fair turns between registrars, before DATA. Takes who asks, calls back when it may go on.
-// Everyone has places of its own (`own`); the common ones go round in turn by weight (start-time fair queueing, Goyal et
+// Whose message may begin: weighted fair queueing between registrars, before DATA. Takes who asks, calls back when it may go on.
+// Everyone has permits of its own (`own`); the common ones go round by weight (start-time fair queueing, Goyal et
 // al. 1996), one message at a time. Owns the queues, whose lengths are bounded by the connections of those who wait.
 
 /** One who takes part. The counts are this module's; weight and bounds may change at any moment. */
 export class Flow {
   weight: number;
-  /** Places that nobody else ever sits on. */
+  /** Permits that nobody else ever has. */
   own: number;
   /** The most of its messages at once. */
   most: number;
-  /** Messages between their turn and their end; and how many of them sit on common places. */
+  /** Messages between their permit and their end; and how many of them have a common permit. */
   inProgress = 0;
   common = 0;
   readonly waiting = new Set<Permit>();
-  /** Virtual time at which its next common turn begins. */
+  /** Virtual time at which its next common permit begins. */
   start = 0;
 
   constructor(weight: number, own: number, most: number) {
@@ -23,54 +23,54 @@ export class Flow {
   }
 }
 
-/** One message that waits for its place, or has it. */
+/** One message that may go on, or waits until it may. */
 export interface Permit {
-  readonly claimant: Flow;
-  readonly go: (turn: Permit) => void;
+  readonly flow: Flow;
+  readonly go: (permit: Permit) => void;
 }
 
-/** A turn is a message of up to so many bytes; a larger one has used as many turns as it has of these begun. */
-const turnBytes = 65_536;
+/** A permit is for a message of up to so many bytes; a larger one has used as many as it has of these begun. */
+const permitBytes = 65_536;
 
 export class FairQueue {
   readonly #common: number;
   #commonUsed = 0;
-  /** Virtual time: the start of the latest common turn. */
+  /** Virtual time: the start of the latest common permit. */
   #now = 0;
   /** Who has somebody waiting, in the order in which they began to. */
   readonly #queues = new Set<Flow>();
 
-  /** @param common places that go round in turn */
+  /** @param common permits that go round */
   constructor(common: number) {
     this.#common = common;
   }
 
   /**
-   * Asks for a place; `go` runs at once or later, exactly once, unless the turn is given up before.
-   * Every turn that got its place must end with `release`.
+   * Asks for a permit; `go` runs at once or later, exactly once, unless it is given up before.
+   * Every permit that was given must end with `release`.
    */
-  ask(claimant: Flow, go: Permit['go']): Permit {
-    const turn = { claimant, go };
-    const { waiting } = claimant;
-    if (waiting.size === 0 && this.#mayGo(claimant)) return this.#begin(turn);
-    waiting.add(turn);
-    this.#queues.add(claimant);
-    return turn;
+  ask(flow: Flow, go: Permit['go']): Permit {
+    const permit = { flow, go };
+    const { waiting } = flow;
+    if (waiting.size === 0 && this.#mayGo(flow)) return this.#begin(permit);
+    waiting.add(permit);
+    this.#queues.add(flow);
+    return permit;
   }
 
-  /** A turn that still waits is given up. */
-  giveUp(turn: Permit): void {
-    const { claimant } = turn;
-    if (claimant.waiting.delete(turn) && claimant.waiting.size === 0) this.#queues.delete(claimant);
+  /** A permit that was not given yet is given up. */
+  giveUp(permit: Permit): void {
+    const { flow } = permit;
+    if (flow.waiting.delete(permit) && flow.waiting.size === 0) this.#queues.delete(flow);
   }
 
   /** A message is kept, refused or gone. @param bytes its size */
-  release({ claimant }: Permit, bytes: number): void {
-    claimant.inProgress--;
-    if (claimant.common > 0) {
-      claimant.common--;
+  release({ flow }: Permit, bytes: number): void {
+    flow.inProgress--;
+    if (flow.common > 0) {
+      flow.common--;
       this.#commonUsed--;
-      claimant.start += Math.max(0, Math.ceil(bytes / turnBytes) - 1) / claimant.weight;
+      flow.start += Math.max(0, Math.ceil(bytes / permitBytes) - 1) / flow.weight;
     }
     this.serve();
   }
@@ -78,14 +78,14 @@ export class FairQueue {
   /** Lets go whoever may; to be called when bounds have become wider. */
   serve(): void {
     for (let next = this.#next(); next; next = this.#next()) {
-      const [turn] = next.waiting;
-      if (!turn) return;
-      this.giveUp(turn);
-      this.#begin(turn);
+      const [permit] = next.waiting;
+      if (!permit) return;
+      this.giveUp(permit);
+      this.#begin(permit);
     }
   }
 
-  /** Whose turn it is: first who sits on less than its own places, then the earliest in virtual time. */
+  /** Who is next: first who has less than its own permits, then the earliest in virtual time. */
   #next(): Flow | undefined {
     let next: Flow | undefined;
     for (const each of this.#queues) {
@@ -96,22 +96,22 @@ export class FairQueue {
     return next;
   }
 
-  #mayGo(claimant: Flow): boolean {
-    return claimant.inProgress < claimant.most && (ownFree(claimant) || this.#commonUsed < this.#common);
+  #mayGo(flow: Flow): boolean {
+    return flow.inProgress < flow.most && (ownFree(flow) || this.#commonUsed < this.#common);
   }
 
-  #begin(turn: Permit): Permit {
-    const { claimant } = turn;
-    if (!ownFree(claimant)) {
+  #begin(permit: Permit): Permit {
+    const { flow } = permit;
+    if (!ownFree(flow)) {
       this.#commonUsed++;
-      claimant.common++;
-      // Whoever could not go for a while, by bounds of its own, has not saved up turns.
-      this.#now = Math.max(this.#now, claimant.start);
-      claimant.start = this.#now + 1 / claimant.weight;
+      flow.common++;
+      // Whoever could not go for a while, by bounds of its own, has saved up nothing.
+      this.#now = Math.max(this.#now, flow.start);
+      flow.start = this.#now + 1 / flow.weight;
     }
-    claimant.inProgress++;
-    turn.go(turn);
-    return turn;
+    flow.inProgress++;
+    permit.go(permit);
+    return permit;
   }
 }
 

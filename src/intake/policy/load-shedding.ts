@@ -1,9 +1,9 @@
-// Where the intake stands under load. Takes how full each thing is that can be full, gives a rung and the reason for it:
+// Where the intake stands under load. Takes how full each thing is that can be full, gives a level and the reason for it:
 //   normal  everything is taken;
 //   slow    half full: MAIL is answered after a pause, and who is silent must leave sooner;
 //   defer   nine tenths full: MAIL gets 451 before the message is spent;
 //   refuse  that for ten seconds, or no connection left: new connections get 421.
-// It climbs down by itself, a fifth below where it climbed up, so that it does not swing. Owns nothing but where it stands.
+// It goes down by itself, a fifth below where it went up, so that it does not swing. Keeps the level, and since when it defers.
 
 import type { Clock } from '../../ports/runtime.ts';
 
@@ -16,10 +16,10 @@ export interface Gauge {
   readonly most: number;
 }
 
-/** The rung, and what brought us there. */
-export interface Standing {
-  readonly rung: LoadLevel;
-  /** The rung that the work alone would have: where only connections are short, those who are in may go on. */
+/** The level, and what brought us there. */
+export interface LoadState {
+  readonly level: LoadLevel;
+  /** The level that the work alone would have: where only connections are short, those who are in may go on. */
   readonly work: LoadLevel;
   readonly why: string;
 }
@@ -38,39 +38,39 @@ function share({ used, most }: Gauge): number {
 
 export class LoadShedder {
   readonly #clock: Clock;
-  #rung: LoadLevel = 'normal';
+  #level: LoadLevel = 'normal';
   #deferringSince: number | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Standing on the lowest rung: nothing that is less than half full moves it. */
+  /** Standing at the lowest level: nothing that is less than half full moves it. */
   get atRest(): boolean {
-    return this.#rung === 'normal';
+    return this.#level === 'normal';
   }
 
   /**
    * Looks at the gauges, and moves.
-   * @param work what a message takes: memory, a place in the line for the disk
+   * @param work what a message takes: memory, a place in the queue for the disk
    */
-  stand(work: readonly Gauge[], connections: Gauge): Standing {
+  stand(work: readonly Gauge[], connections: Gauge): LoadState {
     const fullest = work.reduce((most, each) => (share(each) > share(most) ? each : most));
-    const level = share(fullest);
-    const holds = (at: number, ...rungs: LoadLevel[]): boolean =>
-      level >= (rungs.includes(this.#rung) ? at * downAt : at);
+    const fullness = share(fullest);
+    const holds = (at: number, ...levels: LoadLevel[]): boolean =>
+      fullness >= (levels.includes(this.#level) ? at * downAt : at);
     const deferring = holds(deferAt, 'defer', 'refuse');
     if (!deferring) this.#deferringSince = undefined;
     else this.#deferringSince ??= this.#clock.elapsed();
     const long = this.#deferringSince !== undefined && this.#clock.elapsed() - this.#deferringSince >= refuseAfterMs;
     const slow = holds(slowAt, 'slow', 'defer', 'refuse');
-    this.#rung = long ? 'refuse' : deferring ? 'defer' : slow ? 'slow' : 'normal';
-    if (this.#rung !== 'refuse' && connections.used >= connections.most) return this.#say('refuse', connections);
-    if (this.#rung === 'normal' && share(connections) >= crowdedAt) return this.#say('slow', connections);
-    return this.#rung === 'normal' ? { rung: 'normal', work: 'normal', why: '' } : this.#say(this.#rung, fullest);
+    this.#level = long ? 'refuse' : deferring ? 'defer' : slow ? 'slow' : 'normal';
+    if (this.#level !== 'refuse' && connections.used >= connections.most) return this.#say('refuse', connections);
+    if (this.#level === 'normal' && share(connections) >= crowdedAt) return this.#say('slow', connections);
+    return this.#level === 'normal' ? { level: 'normal', work: 'normal', why: '' } : this.#say(this.#level, fullest);
   }
 
-  #say(rung: LoadLevel, { name, used, most }: Gauge): Standing {
-    return { rung, work: this.#rung, why: `${name}: ${used} of ${most}` };
+  #say(level: LoadLevel, { name, used, most }: Gauge): LoadState {
+    return { level, work: this.#level, why: `${name}: ${used} of ${most}` };
   }
 }

@@ -8,8 +8,8 @@ import type { Logger } from '../../lib/logger.ts';
 import { countdown, type Opening, readOpening, type Standing, standingAt } from '../../model/opening.ts';
 import type { Stamps } from '../../model/request.ts';
 import type { Clock } from '../../ports/runtime.ts';
-import { Refusal } from './admission.ts';
 import type { ClockMonitor } from '../clock/clock-monitor.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 /** What the hours work with. */
 export interface HoursParts {

@@ -1,9 +1,10 @@
-// What one registrar has in the house: connections, message bytes, messages in progress. All strangers together are one party.
+// What one registrar has in the house: connections, message bytes, messages in progress. All strangers together have one quota.
 // Takes what comes and goes, says what is too much. Owns the counts; the bounds are the book's, or the configuration's.
 
 import type { Registrar } from '../../model/registrar.ts';
-import { type Admission, Refusal } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { Flow } from './fair-queue.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 /** Bounds of a registrar for whom the book does not say. */
 export interface QuotaLimits {
@@ -15,7 +16,7 @@ export interface QuotaLimits {
 /** Where message bytes are counted. */
 export type Memory = Pick<Admission, 'reserve' | 'release'>;
 
-/** What became of a party so far, and what it has here now. */
+/** What became of a registrar's messages so far, and what it has here now. */
 export interface QuotaState {
   readonly connections: number;
   readonly inProgress: number;
@@ -27,7 +28,7 @@ export interface QuotaState {
 export class RegistrarQuota {
   /** Empty: the strangers. */
   readonly id: string;
-  readonly claimant = new Flow(1, 1, 1);
+  readonly flow = new Flow(1, 1, 1);
   #limits: QuotaLimits = { connections: 0, messages: 0, bytes: 0 };
   #connections = 0;
   #bytes = 0;
@@ -38,13 +39,13 @@ export class RegistrarQuota {
     this.id = id;
   }
 
-  /** Takes new bounds, of the book in force. @param own places that nobody else sits on */
+  /** Takes new bounds, of the book in force. @param own permits that nobody else ever has */
   bind({ weight, ...limits }: Partial<Pick<Registrar, 'weight'>>, defaults: QuotaLimits, own: number): void {
     const { connections, messages, bytes } = { ...defaults, ...limits } as QuotaLimits;
     this.#limits = { connections, messages, bytes };
-    this.claimant.weight = weight ?? 1;
-    this.claimant.own = own;
-    this.claimant.most = messages;
+    this.flow.weight = weight ?? 1;
+    this.flow.own = own;
+    this.flow.most = messages;
   }
 
   /** One more connection. @returns the refusal, and then it is not counted */
@@ -84,11 +85,11 @@ export class RegistrarQuota {
 
   /** Nothing of it is here. */
   get gone(): boolean {
-    return this.#connections === 0 && this.claimant.inProgress === 0 && this.claimant.waiting.size === 0;
+    return this.#connections === 0 && this.flow.inProgress === 0 && this.flow.waiting.size === 0;
   }
 
   get state(): QuotaState {
-    const { inProgress, waiting } = this.claimant;
+    const { inProgress, waiting } = this.flow;
     const { kept, refused } = this;
     return { connections: this.#connections, inProgress, waiting: waiting.size, kept, refused };
   }

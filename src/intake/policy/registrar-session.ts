@@ -1,14 +1,14 @@
-// One connection's side of the registrar book: what it has shown, whom that makes it, and its turn before DATA. Takes evidence
+// One connection's side of the registrar book: what it has shown, whom that makes it, and its permit before DATA. Takes evidence
 // as it comes (network, certificate, login, envelope sender), the strongest first; gives the registrar and by what it is
-// known, or the refusal. Owns its place among its party's connections and its turn.
+// known, or the refusal. Owns its place among its quota's connections and its permit.
 
 import type { Evidence, Registrar } from '../../model/registrar.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { Timer } from '../../ports/runtime.ts';
-import { Refusal } from './admission.ts';
 import type { Memory, RegistrarQuota } from './registrar-quota.ts';
 import type { Permit } from './fair-queue.ts';
 import type { Registrars } from './registrars.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 /** Who it is, and how that is known. */
 export interface Known {
@@ -17,18 +17,18 @@ export interface Known {
 }
 
 /** The same as the record of a request has it: who is not known by the book is unverified. */
-export function standing(known: Known | undefined): Pick<NewRequest['client'], 'registrar' | 'unverified'> {
+export function identityFields(known: Known | undefined): Pick<NewRequest['client'], 'registrar' | 'unverified'> {
   return known ? { registrar: { id: known.registrar.id, by: known.by } } : { unverified: true };
 }
 
 export class RegistrarSession {
-  readonly #desk: Registrars;
+  readonly #registrars: Registrars;
   /** The address that the connection came from, or of whom a front has handed it to. */
   #origin: string;
-  #party: RegistrarQuota;
+  #quota: RegistrarQuota;
   #certificate: string | undefined;
   #login: Registrar['login'];
-  #turn: Permit | undefined;
+  #permit: Permit | undefined;
   #patience: Timer | undefined;
   #left = false;
   #refusals = 0;
@@ -36,11 +36,11 @@ export class RegistrarSession {
   /** Whether the limits for each address hold for it: a registrar has limits of its own. */
   limitedByAddress: boolean;
 
-  constructor(desk: Registrars, origin: string, known: Known | undefined, party: RegistrarQuota) {
-    this.#desk = desk;
+  constructor(registrars: Registrars, origin: string, known: Known | undefined, quota: RegistrarQuota) {
+    this.#registrars = registrars;
     this.#origin = origin;
     this.known = known;
-    this.#party = party;
+    this.#quota = quota;
     this.limitedByAddress = known === undefined;
   }
 
@@ -61,7 +61,7 @@ export class RegistrarSession {
 
   /** AUTH has come. @param address where it comes from */
   async login(user: string, password: string, address: string): Promise<Refusal | undefined> {
-    const registrar = await this.#desk.logins.check(user, password, address);
+    const registrar = await this.#registrars.logins.check(user, password, address);
     if (registrar instanceof Refusal) return registrar;
     this.#login = registrar.login;
     return this.#settle(this.#origin, '');
@@ -75,14 +75,14 @@ export class RegistrarSession {
    */
   identify(address: string, sender: string, secure: boolean): Refusal | undefined {
     const refusal = this.#settle(address, sender);
-    if (refusal || this.known || this.#desk.keepsStrangers) return refusal;
+    if (refusal || this.known || this.#registrars.keepsStrangers) return refusal;
     this.#refusals++;
-    return this.#desk.refuseStranger(address, sender, this.offersLogin(secure), this.#refusals);
+    return this.#registrars.refuseStranger(address, sender, this.offersLogin(secure), this.#refusals);
   }
 
   /** Whether AUTH may be used on this connection as it is now. */
   offersLogin(secure: boolean): boolean {
-    return this.#desk.offersLogin(secure, this.#origin);
+    return this.#registrars.offersLogin(secure, this.#origin);
   }
 
   #settle(address: string, sender: string): Refusal | undefined {
@@ -91,20 +91,20 @@ export class RegistrarSession {
     if (this.#left) return undefined;
     if (known && this.limitedByAddress) {
       this.limitedByAddress = false;
-      this.#desk.recognise(this.#origin);
+      this.#registrars.recognise(this.#origin);
     }
-    const party = this.#desk.partyOf(known?.registrar);
-    if (party === this.#party) return undefined;
-    const refusal = party.arrive();
+    const quota = this.#registrars.quotaOf(known?.registrar);
+    if (quota === this.#quota) return undefined;
+    const refusal = quota.arrive();
     if (refusal) return refusal;
-    this.#party.leave();
-    this.#party = party;
+    this.#quota.leave();
+    this.#quota = quota;
     return undefined;
   }
 
   /** The strongest evidence wins. It is looked up anew each time: the book may have changed. */
   #look(address: string, sender: string): Known | undefined {
-    const { book } = this.#desk;
+    const { book } = this.#registrars;
     if (this.#certificate !== undefined) {
       const registrar = book.byCertificate(this.#certificate);
       if (registrar) return { registrar, by: 'certificate' };
@@ -120,52 +120,52 @@ export class RegistrarSession {
     return sending && { registrar: sending, by: 'envelope' };
   }
 
-  /** Asks for a place for a message; `then` is called once, at once or later, unless the connection is closed before. */
+  /** Asks for a permit for a message; `then` is called once, at once or later, unless the connection is closed before. */
   ask(then: (refusal?: Refusal) => void): void {
-    const { clock, places, waitMs } = this.#desk;
+    const { clock, fairQueue, waitMs } = this.#registrars;
     let begun = false;
-    const turn = places.ask(this.#party.claimant, (given) => {
+    const permit = fairQueue.ask(this.#quota.flow, (given) => {
       begun = true;
-      this.#turn = given;
+      this.#permit = given;
       this.#patience?.cancel();
       then();
     });
     if (begun) return;
-    this.#turn = turn;
+    this.#permit = permit;
     this.#patience = clock.after(waitMs, () => {
       this.#giveUp();
       then(new Refusal(451, '4.7.1 Too many messages at once, this one found no place in time: try again later'));
     });
   }
 
-  /** The message that had its turn is kept, refused or gone. Harmless when there is none. @param bytes its size */
+  /** The message that had a permit is kept, refused or gone. Harmless when there is none. @param bytes its size */
   done(bytes: number): void {
-    const turn = this.#turn;
-    this.#turn = undefined;
-    if (turn) this.#desk.places.release(turn, bytes);
+    const permit = this.#permit;
+    this.#permit = undefined;
+    if (permit) this.#registrars.fairQueue.release(permit, bytes);
   }
 
   #giveUp(): void {
-    if (this.#turn) this.#desk.places.giveUp(this.#turn);
-    this.#turn = undefined;
+    if (this.#permit) this.#registrars.fairQueue.giveUp(this.#permit);
+    this.#permit = undefined;
   }
 
   memory(house: Memory): Memory {
-    return this.#party.memory(house);
+    return this.#quota.memory(house);
   }
 
   /** What became of its message, for the counts. */
   count(what: 'kept' | 'refused'): void {
-    this.#party[what]++;
+    this.#quota[what]++;
   }
 
-  /** The connection is closed. A message that is on its way to the disk keeps its place until `done`. */
+  /** The connection is closed. A message that is on its way to the disk keeps its permit until `done`. */
   leave(): void {
     if (this.#left) return;
     this.#left = true;
     this.#patience?.cancel();
-    if (this.#turn?.claimant.waiting.has(this.#turn)) this.#giveUp();
-    this.#party.leave();
-    this.#desk.left(this.#party);
+    if (this.#permit?.flow.waiting.has(this.#permit)) this.#giveUp();
+    this.#quota.leave();
+    this.#registrars.left(this.#quota);
   }
 }

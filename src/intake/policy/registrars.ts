@@ -1,5 +1,5 @@
 // The registrar book at work in the intake: who comes, as whom, and how much each may have here at once. Takes connections,
-// gives each a seat or the refusal. Owns the parties, the places that they share and what is said about strangers. There
+// gives each a session or the refusal. Owns the quotas, the fair queue that they share and what is said about strangers. There
 // is one only where there is a book.
 
 import type { Config } from '../../config/config.ts';
@@ -8,12 +8,12 @@ import type { Logger } from '../../lib/logger.ts';
 import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
 import type { Runtime } from '../../ports/runtime.ts';
-import { Refusal } from './admission.ts';
 import { SmtpAuth } from '../smtp/auth.ts';
 import { RegistrarQuota, type QuotaLimits, type QuotaState } from './registrar-quota.ts';
 import { FairQueue } from './fair-queue.ts';
 import { RegistrarSession } from './registrar-session.ts';
 import { RejectionLog } from './rejection-log.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 /** What the intake says about its registrars, for `status`. */
 export interface RegistrarsState {
@@ -38,7 +38,7 @@ const notKnown = '5.7.1 You are not in the registrar book here: ask the registry
 
 export class Registrars {
   readonly #parts: RegistrarsParts;
-  readonly #parties = new Map<string, RegistrarQuota>();
+  readonly #quotas = new Map<string, RegistrarQuota>();
   readonly #strangers = new RegistrarQuota('');
   /** Relays that we trust, until they say whose message they bring: no crowd of strangers keeps them out. */
   readonly #fronts = new RegistrarQuota('');
@@ -46,9 +46,9 @@ export class Registrars {
   readonly #refusalLogin = new Refusal(550, `${notKnown}, or log in with AUTH`);
   readonly #refusalTls = new Refusal(550, `${notKnown}, or use STARTTLS with your certificate or AUTH`);
   readonly #defaults: QuotaLimits;
-  readonly strangerLog: RejectionLog;
+  readonly rejectionLog: RejectionLog;
   readonly logins: SmtpAuth;
-  readonly places: FairQueue;
+  readonly fairQueue: FairQueue;
   readonly clock: Runtime['clock'];
   readonly waitMs: number;
   readonly keepsStrangers: boolean;
@@ -63,9 +63,9 @@ export class Registrars {
     this.keepsStrangers = registrars.strangers === 'keep';
     const { connections, messages, bytes } = registrars;
     this.#defaults = { connections, messages, bytes: Math.max(bytes, smtp.message_bytes) };
-    this.places = new FairQueue(registrars.places);
+    this.fairQueue = new FairQueue(registrars.places);
     this.logins = new SmtpAuth(parts.runtime, parts.log, () => this.#book);
-    this.strangerLog = new RejectionLog(parts.log);
+    this.rejectionLog = new RejectionLog(parts.log);
     this.take(parts.book);
   }
 
@@ -80,32 +80,32 @@ export class Registrars {
     const weights = book.registrars.reduce((sum, { weight }) => sum + weight, this.keepsStrangers ? 1 : 0);
     const own = (weight: number): number => Math.max(1, Math.floor((registrars.places * weight) / weights));
     for (const registrar of book.registrars) {
-      const party = this.#parties.get(registrar.id) ?? new RegistrarQuota(registrar.id);
+      const quota = this.#quotas.get(registrar.id) ?? new RegistrarQuota(registrar.id);
       const bytes = registrar.bytes === undefined ? {} : { bytes: Math.max(registrar.bytes, smtp.message_bytes) };
-      party.bind({ ...registrar, ...bytes }, this.#defaults, own(registrar.weight));
-      this.#parties.set(registrar.id, party);
+      quota.bind({ ...registrar, ...bytes }, this.#defaults, own(registrar.weight));
+      this.#quotas.set(registrar.id, quota);
     }
     this.#strangers.bind({}, { ...this.#defaults, connections: registrars.stranger_connections }, own(1));
     this.#fronts.bind({}, { ...this.#defaults, connections: Infinity }, own(1));
-    for (const [id, party] of this.#parties) if (!book.byId(id) && party.gone) this.#parties.delete(id);
-    this.places.serve();
+    for (const [id, quota] of this.#quotas) if (!book.byId(id) && quota.gone) this.#quotas.delete(id);
+    this.fairQueue.serve();
   }
 
-  /** A connection comes, from a front that is trusted or not. Without a refusal it is counted, until the seat's `leave`. */
+  /** A connection comes, from a front that is trusted or not. Without a refusal it is counted, until the session's `leave`. */
   arrive(address: string, isFront = false): RegistrarSession | Refusal {
     const registrar = this.#book.byAddress(address);
-    const party = isFront ? this.#fronts : this.partyOf(registrar);
+    const quota = isFront ? this.#fronts : this.quotaOf(registrar);
     const known = registrar && { registrar, by: 'network' as const };
-    return party.arrive() ?? new RegistrarSession(this, address, known, party);
+    return quota.arrive() ?? new RegistrarSession(this, address, known, quota);
   }
 
-  partyOf(registrar: Registrar | undefined): RegistrarQuota {
-    return (registrar && this.#parties.get(registrar.id)) ?? this.#strangers;
+  quotaOf(registrar: Registrar | undefined): RegistrarQuota {
+    return (registrar && this.#quotas.get(registrar.id)) ?? this.#strangers;
   }
 
   /** Who has gone from the book is forgotten with its last connection. */
-  left(party: RegistrarQuota): void {
-    if (party.id !== '' && party.gone && !this.#book.byId(party.id)) this.#parties.delete(party.id);
+  left(quota: RegistrarQuota): void {
+    if (quota.id !== '' && quota.gone && !this.#book.byId(quota.id)) this.#quotas.delete(quota.id);
   }
 
   /** Passwords travel under TLS, or within this machine. */
@@ -126,7 +126,7 @@ export class Registrars {
    */
   refuseStranger(address: string, sender: string, login: boolean, times: number): Refusal {
     this.#strangers.refused++;
-    this.strangerLog.refused(address, sender);
+    this.rejectionLog.refused(address, sender);
     const { session_refusals: most, tls_certificate: tls } = this.#parts.config.smtp;
     if (times > most) return new Refusal(421, `4.7.0 Refused ${most} times on one connection`);
     if (login) return this.#refusalLogin;
@@ -135,7 +135,7 @@ export class Registrars {
 
   get state(): RegistrarsState {
     const byId: Record<string, QuotaState> = {};
-    for (const [id, { state }] of this.#parties)
+    for (const [id, { state }] of this.#quotas)
       if (state.connections > 0 || state.kept > 0 || state.refused > 0) byId[id] = state;
     const { digest, registrars } = this.#book;
     return { book: digest, size: registrars.length, strangers: this.#strangers.state, byId };

@@ -6,9 +6,9 @@
 import type { Socket } from 'node:net';
 import type { AddressList } from '../../lib/address-list.ts';
 import type { NewRequest } from '../../model/request.ts';
-import { Refusal } from '../policy/admission.ts';
 import { type Attributes, type IntroductionCommand, readAttributes } from './xclient.ts';
 import { SMTPConnection, type SMTPConnectionOptions, type SMTPServer } from '../smtp/library.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 /** Whose session it is. With `via`, what else the connection shows of its other end, a certificate say, is the front's. */
 export interface Caller {

@@ -6,9 +6,9 @@ import type { Socket } from 'node:net';
 import type { Logger } from '../../lib/logger.ts';
 import { AddressList } from '../../lib/address-list.ts';
 import type { Clock } from '../../ports/runtime.ts';
-import { Refusal } from '../policy/admission.ts';
 import type { Caller } from './proxied-connection.ts';
 import { parseProxyHeader } from './proxy-header.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 export class ProxyProtocol {
   readonly #list: AddressList;

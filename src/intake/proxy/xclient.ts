@@ -4,7 +4,7 @@
 
 import { isIP } from 'node:net';
 import { plainAddress } from '../../lib/address-list.ts';
-import { Refusal } from '../policy/admission.ts';
+import { Refusal } from '../smtp/replies.ts';
 
 const commands = {
   XCLIENT: ['ADDR', 'DESTADDR', 'DESTPORT', 'HELO', 'LOGIN', 'NAME', 'PORT', 'PROTO'],

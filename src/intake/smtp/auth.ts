@@ -6,7 +6,7 @@ import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
 import { BusyError, PasswordCheck } from '../../lib/auth/password-check.ts';
 import type { Runtime } from '../../ports/runtime.ts';
-import { Refusal } from '../policy/admission.ts';
+import { Refusal } from './replies.ts';
 
 export class SmtpAuth {
   readonly #log: Logger;

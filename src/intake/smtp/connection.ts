@@ -3,12 +3,17 @@
 // busy machine) nobody's time runs out but ours.
 
 import type { Socket } from 'node:net';
-import type { Refusal } from '../policy/admission.ts';
-import { DataSink, passOn } from './data-sink.ts';
 import { type Caller, ProxiedConnection, type ProxyTrust } from '../proxy/proxied-connection.ts';
-import type { IncomingMessage } from './message.ts';
+import { DataSink, type IncomingMessage, passOn } from './message.ts';
 import type { RegistrarSession } from '../policy/registrar-session.ts';
-import type { SMTPConnectionOptions, SMTPServer, SMTPServerDataStream, SMTPStream } from './library.ts';
+import type {
+  SMTPConnectionOptions,
+  SMTPServer,
+  SMTPServerDataStream,
+  SMTPServerSession,
+  SMTPStream,
+} from './library.ts';
+import type { Refusal } from './replies.ts';
 
 /** What a connection may use up. */
 export interface SessionLimits {
@@ -26,6 +31,23 @@ export interface SessionLimits {
   readonly dataBytesPerSecond: number;
 }
 
+/** What decides over a connection; given when it begins, for as long as it lasts. */
+export interface ConnectionPolicy {
+  readonly limits: SessionLimits;
+  readonly registrarSession: RegistrarSession | undefined;
+  /** Runs `then` when the greeting may be sent. */
+  readonly greet: (then: () => void) => void;
+  /** Told of a message that got no permit in time. */
+  readonly deferred: (connection: Connection, refusal: Refusal) => void;
+  /** Called once, when the socket is closed. */
+  readonly gone: (connection: Connection) => void;
+}
+
+/** The library's session, which it hands to every handler, with the connection that it belongs to. */
+interface OwnedSession extends SMTPServerSession {
+  connection?: Connection;
+}
+
 /** Under load the silent have no longer than this, in seconds. */
 const hurriedSeconds = 10;
 /** A message is not called slow before so many seconds. */
@@ -38,9 +60,7 @@ function begins(command: Buffer, letters: string): boolean {
 }
 
 export class Connection extends ProxiedConnection {
-  readonly #limits: SessionLimits;
-  readonly #greet: (then: () => void) => void;
-  readonly #gone: () => void;
+  readonly #policy: ConnectionPolicy;
   #commands = 0;
   #errors = 0;
   #failed = false;
@@ -49,25 +69,30 @@ export class Connection extends ProxiedConnection {
   #receiving: { readonly message: IncomingMessage; readonly hangUp: (text: string) => void; ticks: number } | undefined;
   /** Messages that came to their end on this connection, kept or not. */
   messages = 0;
-  /** Its side of the registrar book, where there is one; and who hears of a message that got no turn. */
-  seat: RegistrarSession | undefined;
-  deferred: (refusal: Refusal) => void = () => undefined;
 
-  /** @param greet runs `then` when the greeting may be sent @param gone called once, when the socket is closed */
   constructor(
     server: SMTPServer,
     socket: Socket,
     options: SMTPConnectionOptions | undefined,
     caller: Caller,
     fronts: ProxyTrust,
-    limits: SessionLimits,
-    greet: (then: () => void) => void,
-    gone: () => void,
+    policy: ConnectionPolicy,
   ) {
     super(server, socket, options, caller, fronts);
-    this.#limits = limits;
-    this.#greet = greet;
-    this.#gone = gone;
+    this.#policy = policy;
+    (this.session as OwnedSession).connection = this;
+  }
+
+  /** The connection of a session, which is all that the library hands to a server's handlers. */
+  static of(session: SMTPServerSession): Connection {
+    const { connection } = session as OwnedSession;
+    if (!connection) throw new Error('a session without its connection');
+    return connection;
+  }
+
+  /** Its side of the registrar book, where there is one. */
+  get registrarSession(): RegistrarSession | undefined {
+    return this.#policy.registrarSession;
   }
 
   /** The library's parser, with our sink in the place of a PassThrough: as its own startDataMode otherwise. */
@@ -91,7 +116,7 @@ export class Connection extends ProxiedConnection {
   }
 
   override init(): void {
-    this._setListeners(() => this.#greet(() => this.connectionReady()));
+    this._setListeners(() => this.#policy.greet(() => this.connectionReady()));
   }
 
   /** A text that brings its own enhanced code (RFC 3463) does not get the library's in front of it. */
@@ -109,13 +134,13 @@ export class Connection extends ProxiedConnection {
     if (this.#failed) this.#errors++;
     this.#failed = false;
     if (begins(command, 'ma')) this.#recipients = 0;
-    if (!begins(command, 'rc') || ++this.#recipients > this.#limits.recipients) this.#commands++;
+    if (!begins(command, 'rc') || ++this.#recipients > this.#policy.limits.recipients) this.#commands++;
     const { isFront } = this;
     // A proxy that we do not know: whatever the client says next would be answered one reply late.
     if (begins(command, 'pr') && /^PROXY /i.test(command.toString('latin1', 0, 6))) {
       this.send(421, '4.7.0 PROXY is not taken from you (smtp.proxy_from)');
-    } else if (!isFront && this.#errors >= this.#limits.errors) this.send(421, '4.7.0 Too many errors');
-    else if (!isFront && this.#commands > this.#limits.commands)
+    } else if (!isFront && this.#errors >= this.#policy.limits.errors) this.send(421, '4.7.0 Too many errors');
+    else if (!isFront && this.#commands > this.#policy.limits.commands)
       this.send(421, '4.7.0 Too many commands without a message');
     else super._onCommand(command, callback);
   }
@@ -137,21 +162,21 @@ export class Connection extends ProxiedConnection {
 
   /** AUTH is there when the book has passwords and this connection may bring one: the library asks before each command. */
   override _isDisabled(command: string): boolean {
-    if (command === 'AUTH') return !this.seat?.offersLogin(this.secure);
+    if (command === 'AUTH') return !this.registrarSession?.offersLogin(this.secure);
     return super._isDisabled(command);
   }
 
-  /** A message waits for its turn before its 354: what the order is made of, its final dot, comes after. */
+  /** A message waits for its permit before its 354: what the order is made of, its final dot, comes after. */
   override handler_DATA(command: Buffer, callback: () => void): void {
-    const { seat } = this;
-    if (!seat || this.session.envelope.rcptTo.length === 0) return super.handler_DATA(command, callback);
-    seat.ask((refusal) => {
+    const { registrarSession } = this;
+    if (!registrarSession || this.session.envelope.rcptTo.length === 0) return super.handler_DATA(command, callback);
+    registrarSession.ask((refusal) => {
       if (refusal) {
-        this.deferred(refusal);
+        this.#policy.deferred(this, refusal);
         this.send(refusal.responseCode, refusal.message);
         callback();
       } else if (!this._parser || this._closing) {
-        seat.done(0);
+        registrarSession.done(0);
         callback();
       } else super.handler_DATA(command, callback);
     });
@@ -176,7 +201,7 @@ export class Connection extends ProxiedConnection {
 
   /** A second has gone by. @param hurried whether there is load, and no patience with the silent */
   tick(hurried: boolean): void {
-    const { helloSeconds, idleSeconds, dataSeconds, dataBytesPerSecond } = this.#limits;
+    const { helloSeconds, idleSeconds, dataSeconds, dataBytesPerSecond } = this.#policy.limits;
     const receiving = this.#receiving;
     if (receiving) {
       receiving.ticks++;
@@ -201,6 +226,6 @@ export class Connection extends ProxiedConnection {
   override _onClose(): void {
     const first = !this._closed;
     super._onClose();
-    if (first) this.#gone();
+    if (first) this.#policy.gone(this);
   }
 }

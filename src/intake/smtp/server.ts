@@ -7,24 +7,14 @@ import { AddressList, plainAddress } from '../../lib/address-list.ts';
 import { listenAt } from '../../lib/listen.ts';
 import { deferred } from '../../lib/async.ts';
 import type { Timer } from '../../ports/runtime.ts';
-import { Refusal } from '../policy/admission.ts';
 import { Connection, type SessionLimits } from './connection.ts';
-import type { DataSink } from './data-sink.ts';
 import type { Caller, ProxiedConnection, ProxyTrust } from '../proxy/proxied-connection.ts';
-import { IncomingMessage } from './message.ts';
+import { type DataSink, IncomingMessage, receiveMessage, spoken } from './message.ts';
 import type { IntakeCounts } from '../intake-status.ts';
-import { receiveMessage, spoken } from '../receive-message.ts';
-import type { RegistrarSession } from '../policy/registrar-session.ts';
 import { idsOf, limitsOf, optionsOf, type SmtpParts } from './options.ts';
-import { mailParameters, unknownParameter } from './parameters.ts';
 import { ProxyProtocol } from '../proxy/proxy-protocol.ts';
-import {
-  type SMTPConnectionOptions,
-  SMTPServer,
-  type SMTPServerAddress,
-  type SMTPServerDataStream,
-  type SMTPServerSession,
-} from './library.ts';
+import { type SMTPConnectionOptions, SMTPServer, type SMTPServerSession } from './library.ts';
+import { mailParameters, Refusal, unknownParameter } from './replies.ts';
 
 const tickMs = 1_000;
 /** Sockets beyond the connections that are let in: those that are being told 421, and what is closing. */
@@ -32,7 +22,6 @@ const spareSockets = 256;
 
 export class SmtpServer extends SMTPServer {
   readonly #parts: SmtpParts;
-  readonly #bySession = new WeakMap<SMTPServerSession, Connection>();
   readonly #limits: SessionLimits;
   readonly #fronts: ProxyTrust;
   readonly #proxies: ProxyProtocol;
@@ -85,13 +74,13 @@ export class SmtpServer extends SMTPServer {
   }
 
   #admit(socket: Socket, options: SMTPConnectionOptions | undefined, caller: Caller): void {
-    const { config, runtime, admission, registrars } = this.#parts;
+    const { admission, registrars } = this.#parts;
     const { address } = caller;
-    const seat = registrars?.arrive(address, this.#fronts.trusted.has(address));
-    if (seat instanceof Refusal) return this.#turnAway(socket, address, seat);
-    const refusal = admission.connect(address, seat?.limitedByAddress);
+    const registrarSession = registrars?.arrive(address, this.#fronts.trusted.has(address));
+    if (registrarSession instanceof Refusal) return this.#turnAway(socket, address, registrarSession);
+    const refusal = admission.connect(address, registrarSession?.limitedByAddress);
     if (refusal) {
-      seat?.leave();
+      registrarSession?.leave();
       return this.#turnAway(socket, address, refusal);
     }
     const connection = new Connection(
@@ -100,32 +89,40 @@ export class SmtpServer extends SMTPServer {
       { ...this.#local, ...options, id: this.#nextId() },
       caller,
       this.#fronts,
-      this.#limits,
-      (then) => {
-        if (config.greet_pause_ms === 0) then();
-        else runtime.clock.after(config.greet_pause_ms, then);
-      },
-      () => {
-        admission.disconnect(connection.caller.address, seat?.limitedByAddress);
-        seat?.leave();
+      {
+        limits: this.#limits,
+        registrarSession,
+        greet: this.#greet,
+        deferred: this.#deferred,
+        gone: this.#gone,
       },
     );
-    connection.seat = seat;
-    connection.deferred = (late) => this.#refused(connection.session, 'data', late);
-    this.#bySession.set(connection.session, connection);
     this.connections.add(connection);
     connection.on('error', (error: Error) => this._onError(error));
     connection.init();
   }
 
+  readonly #greet = (then: () => void): void => {
+    const { config, runtime } = this.#parts;
+    if (config.greet_pause_ms === 0) then();
+    else runtime.clock.after(config.greet_pause_ms, then);
+  };
+
+  readonly #deferred = ({ session }: Connection, late: Refusal): void => this.#refused(session, 'data', late);
+
+  readonly #gone = ({ caller, registrarSession }: Connection): void => {
+    this.#parts.admission.disconnect(caller.address, registrarSession?.limitedByAddress);
+    registrarSession?.leave();
+  };
+
   /** A front hands a connection over to another client: its counts go with it, or stay as they are with the refusal. */
   #move({ caller, session }: ProxiedConnection, to: string): Refusal | undefined {
     const { admission } = this.#parts;
-    const seat = this.#seatOf(session);
-    const counted = seat?.limitedByAddress ?? true;
+    const registrarSession = Connection.of(session).registrarSession;
+    const counted = registrarSession?.limitedByAddress ?? true;
     const tooMany = counted ? admission.move(caller.address, to) : undefined;
-    const unwelcome = tooMany ?? seat?.handedOver(to);
-    if (unwelcome && !tooMany && seat?.limitedByAddress) void admission.move(to, caller.address);
+    const unwelcome = tooMany ?? registrarSession?.handedOver(to);
+    if (unwelcome && !tooMany && registrarSession?.limitedByAddress) void admission.move(to, caller.address);
     return unwelcome;
   }
 
@@ -140,40 +137,29 @@ export class SmtpServer extends SMTPServer {
 
   override onSecure(...[socket, session, callback]: Parameters<SMTPServer['onSecure']>): void {
     const asked = this.options.requestCert === true && 'getPeerCertificate' in socket;
-    const refusal = this.#seatOf(session)?.secured(asked ? socket.getPeerCertificate()?.fingerprint256 : undefined);
+    const refusal = Connection.of(session).registrarSession?.secured(
+      asked ? socket.getPeerCertificate()?.fingerprint256 : undefined,
+    );
     if (refusal) this.#refused(session, 'tls', refusal);
     callback(refusal);
   }
 
   override onAuth(...[auth, session, callback]: Parameters<SMTPServer['onAuth']>): void {
-    const seat = this.#seatOf(session);
+    const registrarSession = Connection.of(session).registrarSession;
     const { username, password } = auth;
-    if (!seat || username === undefined || typeof password !== 'string') return super.onAuth(auth, session, callback);
-    void seat.login(username, password, this.#of(session).caller.address).then((refusal) => {
+    if (!registrarSession || username === undefined || typeof password !== 'string')
+      return super.onAuth(auth, session, callback);
+    void registrarSession.login(username, password, Connection.of(session).caller.address).then((refusal) => {
       if (refusal) this.#refused(session, 'auth', refusal);
       callback(refusal, refusal ? undefined : { user: username });
     });
   }
 
-  #seatOf(session: SMTPServerSession): RegistrarSession | undefined {
-    return this.#bySession.get(session)?.seat;
-  }
-
-  #of(session: SMTPServerSession): Connection {
-    const connection = this.#bySession.get(session);
-    if (!connection) throw new Error('a session without its connection');
-    return connection;
-  }
-
-  override onMailFrom(
-    { address, args }: SMTPServerAddress,
-    session: SMTPServerSession,
-    callback: (error?: Error) => void,
-  ): void {
+  override onMailFrom(...[{ address, args }, session, callback]: Parameters<SMTPServer['onMailFrom']>): void {
     const { admission, hours, runtime } = this.#parts;
-    const connection = this.#of(session);
-    const unwelcome = connection.seat?.identify(connection.client.address, address, session.secure);
-    // Cheaper than a new connection, a stranger's refusal has a budget of its own (Seat).
+    const connection = Connection.of(session);
+    const unwelcome = connection.registrarSession?.identify(connection.client.address, address, session.secure);
+    // Cheaper than a new connection, a stranger's refusal has a budget of its own (RegistrarSession).
     if (unwelcome?.responseCode === 550) {
       this.#counts.refused++;
       connection.refill();
@@ -188,34 +174,26 @@ export class SmtpServer extends SMTPServer {
     else runtime.clock.after(answer, () => callback());
   }
 
-  override onRcptTo(
-    { address, args }: SMTPServerAddress,
-    session: SMTPServerSession,
-    callback: (error?: Error) => void,
-  ): void {
+  override onRcptTo(...[{ address, args }, session, callback]: Parameters<SMTPServer['onRcptTo']>): void {
     const refusal = unknownParameter(args, []) ?? this.#parts.admission.recipient(address);
     if (refusal) this.#refused(session, 'rcpt', refusal);
-    else this.#of(session).recipientsTaken++;
+    else Connection.of(session).recipientsTaken++;
     callback(refusal);
   }
 
-  override onData(
-    stream: SMTPServerDataStream,
-    session: SMTPServerSession,
-    callback: (error?: Error | null, message?: string | (string | Error)[]) => void,
-  ): void {
+  override onData(...[stream, session, callback]: Parameters<SMTPServer['onData']>): void {
     const { config, admission } = this.#parts;
-    const connection = this.#of(session);
-    const { seat } = connection;
+    const connection = Connection.of(session);
+    const { registrarSession } = connection;
     // In LMTP each recipient gets a reply of its own, also one that was named twice (RFC 2033 section 4.2).
     const answer = (result: string | Refusal): void => {
-      seat?.done(message.size);
+      registrarSession?.done(message.size);
       if (config.lmtp) callback(null, Array<string | Refusal>(connection.recipientsTaken).fill(result));
       else if (result instanceof Refusal) callback(result);
       else callback(null, result);
     };
     const limits = { bytes: config.message_bytes, lines: config.message_lines };
-    const message = new IncomingMessage(limits, seat?.memory(admission) ?? admission);
+    const message = new IncomingMessage(limits, registrarSession?.memory(admission) ?? admission);
     connection.receive(message, (text) => this.#hangUp(session, message, new Refusal(421, text)));
     (stream as unknown as DataSink).taker = {
       chunk: (bytes) => {
@@ -226,7 +204,7 @@ export class SmtpServer extends SMTPServer {
       lost: () => {
         connection.received();
         message.release();
-        seat?.done(message.size);
+        registrarSession?.done(message.size);
       },
       end: () => {
         connection.received();
@@ -234,7 +212,7 @@ export class SmtpServer extends SMTPServer {
           ({ words, repeated }) => {
             this.#counts[repeated ? 'repeated' : 'kept']++;
             connection.refill();
-            seat?.count('kept');
+            registrarSession?.count('kept');
             answer(`2.0.0 Ok: queued as ${words}`);
           },
           (error: unknown) => {
@@ -252,9 +230,9 @@ export class SmtpServer extends SMTPServer {
   #refused(session: SMTPServerSession, at: string, refusal: Refusal): void {
     this.#count(refusal);
     const { responseCode: code, message: reply } = refusal;
-    const { client, seat } = this.#of(session);
-    const registrar = seat?.known?.registrar;
-    if (registrar && code >= 500) seat?.count('refused');
+    const { client, registrarSession } = Connection.of(session);
+    const registrar = registrarSession?.known?.registrar;
+    if (registrar && code >= 500) registrarSession?.count('refused');
     const who = registrar && { registrar: registrar.id };
     this.#parts.log.info({ ...spoken(client), ...who, at, code, reply }, 'refused');
   }
@@ -270,8 +248,8 @@ export class SmtpServer extends SMTPServer {
 
   #tick(): void {
     const { admission, registrars } = this.#parts;
-    const hurried = admission.load.rung !== 'normal';
-    registrars?.strangerLog.flush();
+    const hurried = admission.load.level !== 'normal';
+    registrars?.rejectionLog.flush();
     for (const connection of this.connections) if (connection instanceof Connection) connection.tick(hurried);
     this.#ticking = this.#parts.runtime.clock.after(tickMs, () => this.#tick());
   }
@@ -279,7 +257,7 @@ export class SmtpServer extends SMTPServer {
   #hangUp(session: SMTPServerSession, message: IncomingMessage, refusal: Refusal): void {
     message.refuse(refusal);
     this.#refused(session, 'data', refusal);
-    const connection = this.#of(session);
+    const connection = Connection.of(session);
     connection.received();
     connection.send(refusal.responseCode, refusal.message);
     connection.close();
@@ -305,6 +283,6 @@ export class SmtpServer extends SMTPServer {
     }
     await closed.promise;
     this.#ticking?.cancel();
-    this.#parts.registrars?.strangerLog.flush();
+    this.#parts.registrars?.rejectionLog.flush();
   }
 }

@@ -1,7 +1,18 @@
-// Parameters of MAIL and RCPT: which there are, and what one that is not offered gets. Pure.
+// What the intake says when it does not take something: the refusal as a value, which whoever decides makes and the connection
+// sends. The text begins with the enhanced status code; local trouble is 4xx. Pure.
 
-import { Refusal } from '../policy/admission.ts';
 import type { SMTPServerAddress } from './library.ts';
+
+/** A reply other than 250. The text begins with the enhanced status code (RFC 3463). */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly responseCode: number;
+
+  constructor(code: number, text: string) {
+    super(text);
+    this.responseCode = code;
+  }
+}
 
 /** Parameters of MAIL that belong to what EHLO offers; RCPT has none. */
 export const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8'];
