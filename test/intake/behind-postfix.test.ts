@@ -1,4 +1,4 @@
-// The recipes of the README's "Behind Postfix", as they stand there, with the real Postfix and the real HAProxy.
+// The recipes of the intake's README, "Behind Postfix", as they stand there, with the real Postfix and the real HAProxy.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -14,7 +14,7 @@ import { SmtpClient } from '../support/smtp-client.ts';
 import { atEnd, readAll, temporaryFolder } from '../support/spool.ts';
 import { has, run } from '../support/tools.ts';
 
-const readme = readFile(join(import.meta.dirname, '../../README.md'), 'utf8');
+const readme = readFile(join(import.meta.dirname, '../../src/intake/README.md'), 'utf8');
 
 /** A block of the README that begins with this line, for a Seawall on this port. */
 async function recipe(first: string, port: number): Promise<string> {
