@@ -102,7 +102,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     ask: askClock ?? (async () => unknownClock),
     log,
   });
-  const hours = new OpeningGate({ config, clock: runtime.clock, watch, log });
+  const gate = new OpeningGate({ config, clock: runtime.clock, watch, log });
   const failed = deferred<Error>();
   let writer: RequestWriter | undefined;
   let sequencer: Sequencer | undefined;
@@ -171,7 +171,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     config: smtp,
     runtime,
     admission,
-    hours,
+    gate,
     registrars,
     keep,
     log,
@@ -180,7 +180,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
   const { address: host, port } = await server.start();
   const opening = open().then(() => floor.start());
   void watch.start();
-  if (hours.rehearsal) log.warn({ spool: spool.dir }, 'REHEARSAL: nothing that is kept here counts');
+  if (gate.rehearsal) log.warn({ spool: spool.dir }, 'REHEARSAL: nothing that is kept here counts');
   log.info({ host, port, protocol: smtp.lmtp ? 'LMTP' : 'SMTP', starttls: tls !== undefined }, 'listening');
 
   return {

@@ -1,13 +1,13 @@
 // The sequencer: takes complete messages in the order in which they were complete, and gives each its number once it is on
 // stable storage. Group commit without a timer: while one write is under way arrivals gather, and go together in the next.
-// Owns the line between "arrived" and "kept". Fails by refusing: at once when the line is full, and for good when the log is lost.
+// Owns what waits for its write. Fails by refusing: at once when too many wait, and for good when the log is lost.
 
 import { GroupCommit } from '../lib/group-commit.ts';
 import { messageOf } from '../model/errors.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
 
-/** Why a request has no place: `full` passes by itself, `lost` ends with this process. */
+/** Why a request was given no number: `full` passes by itself, `lost` ends with this process. */
 export class NotSequencedError extends Error {
   override readonly name = 'NotSequencedError';
   readonly kind: 'full' | 'lost';
@@ -25,7 +25,7 @@ export interface Kept {
   readonly repeated: boolean;
 }
 
-/** Limits of the line. */
+/** Limits of what waits. */
 export interface SequencerLimits {
   /** The most requests, and the most message bytes, in one write; a single request always fits. */
   readonly batchCount: number;
@@ -82,7 +82,7 @@ export class Sequencer {
         return { sequence, repeated };
       });
     } catch (error) {
-      // The writer is done for: so is everything that waits for it.
+      // The writer never writes again, and what waits for it fails too.
       this.#lost = messageOf(error);
       throw new NotSequencedError('lost', this.#lost);
     }

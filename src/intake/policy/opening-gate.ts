@@ -1,7 +1,7 @@
-// Whether it is time: what MAIL is told, and what a request's record says of the hour at which it came. Two moments count.
-// MAIL decides whether a message may come in: who says it a second too early is sent away, even if the message would have
-// ended in time. The final dot, which is the request's place in the order, decides what is written down. Owns nothing
-// but the memory of having opened: a clock that loses its source in the middle of a rush does not close the door again.
+// Whether it is time: what MAIL is told, and what a request's record says of the hour at which it came. MAIL decides whether a
+// message may come in, and which phase it belongs to: who says it a second too early is sent away, or belongs to what was
+// before, even if the message ends in time, so that nobody gains by loading messages ahead of an hour. The final dot is the
+// place in the order. Once mail has been let in, a clock that loses its source does not close the opening again.
 
 import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../lib/logger.ts';
@@ -11,8 +11,8 @@ import type { Clock } from '../../ports/runtime.ts';
 import type { ClockMonitor } from '../clock/clock-monitor.ts';
 import { Refusal } from '../smtp/replies.ts';
 
-/** What the hours work with. */
-export interface HoursParts {
+/** What the gate works with. */
+export interface GateParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly watch: Pick<ClockMonitor, 'report' | 'trouble'>;
@@ -20,13 +20,13 @@ export interface HoursParts {
 }
 
 export class OpeningGate {
-  readonly #parts: HoursParts;
+  readonly #parts: GateParts;
   readonly #opening: Opening;
   readonly rehearsal: boolean;
   /** The phase in which mail was let in last. */
   #opened: string | undefined;
 
-  constructor(parts: HoursParts) {
+  constructor(parts: GateParts) {
     this.#parts = parts;
     this.#opening = readOpening(parts.config.opening);
     this.rehearsal = parts.config.serve.rehearsal;
@@ -58,14 +58,19 @@ export class OpeningGate {
     this.#parts.log.info({ phase: name, since: phase?.words, clock: this.#parts.watch.report }, 'OPEN: mail is let in');
   }
 
-  /** What the record says of a message whose final dot was read then. @param at milliseconds since 1970 UTC */
-  stamps(at: number): Stamps {
-    const { state, phase } = standingAt(this.#opening, at);
+  /**
+   * What a message's record says of the opening.
+   * @param mailAt when its MAIL was let in, milliseconds since 1970 UTC: this decides its phase, and whether it was early
+   * @param at when its final dot was read: this decides whether it was late, and then no phase is said
+   */
+  stamps(mailAt: number, at: number): Stamps {
+    const { state, phase } = standingAt(this.#opening, mailAt);
+    const late = standingAt(this.#opening, at).state === 'closed';
     const { offsetMs } = this.#parts.watch.report;
     return {
-      ...(phase && { phase: phase.name }),
-      ...(state === 'before' && { early: true }),
-      ...(state === 'closed' && { late: true }),
+      ...(phase && !late && { phase: phase.name }),
+      ...(state === 'before' && !late && { early: true }),
+      ...(late && { late: true }),
       ...(this.rehearsal && { rehearsal: true }),
       ...(offsetMs !== undefined && { clockOffsetMs: offsetMs }),
     };

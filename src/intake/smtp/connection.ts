@@ -69,6 +69,8 @@ export class Connection extends ProxiedConnection {
   #receiving: { readonly message: IncomingMessage; readonly hangUp: (text: string) => void; ticks: number } | undefined;
   /** Messages that came to their end on this connection, kept or not. */
   messages = 0;
+  /** When the MAIL of the message in progress was let in, milliseconds since 1970 UTC. */
+  mailAt = 0;
 
   constructor(
     server: SMTPServer,

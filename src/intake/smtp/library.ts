@@ -1,4 +1,4 @@
-// The one door to smtp-server. Its connection class is not among what the package exports by name, so the path below is checked
+// The only importer of smtp-server. Its connection class is not among what the package exports by name, so the path below is checked
 // on every new version, together with the hostile suite.
 
 export { SMTPServer } from 'smtp-server';

@@ -194,7 +194,7 @@ export function passOn(parser: SMTPStream, chunk: Buffer): boolean {
   return true;
 }
 
-/** A client in a line of the log. */
+/** A client, as a log line names it. */
 export function spoken({ session, address, via, registrar }: NewRequest['client']): Record<string, string> {
   return {
     session,
@@ -210,9 +210,9 @@ export function spoken({ session, address, via, registrar }: NewRequest['client'
  * @throws Refusal, or what `keep` throws
  */
 export async function receiveMessage(
-  { runtime, hours, keep, log }: Pick<SmtpParts, 'runtime' | 'hours' | 'keep' | 'log'>,
+  { runtime, gate, keep, log }: Pick<SmtpParts, 'runtime' | 'gate' | 'keep' | 'log'>,
   message: IncomingMessage,
-  { session, client, registrarSession }: Connection,
+  { session, client, registrarSession, mailAt }: Connection,
 ): Promise<{ words: string; repeated: boolean }> {
   const receivedAt = runtime.clock.now();
   const bytes = message.end();
@@ -226,7 +226,7 @@ export async function receiveMessage(
       client: {
         ...client,
         ...(registrarSession && identityFields(registrarSession.known)),
-        ...hours.stamps(receivedAt),
+        ...gate.stamps(mailAt, receivedAt),
       },
       message: bytes,
     };
@@ -237,7 +237,7 @@ export async function receiveMessage(
       repeated ? 'kept already: a copy, which got the first ticket' : 'kept',
     );
     return {
-      words: `${ticket}${repeated ? ' (already kept)' : ''}${hours.rehearsal ? ' (rehearsal)' : ''}`,
+      words: `${ticket}${repeated ? ' (already kept)' : ''}${gate.rehearsal ? ' (rehearsal)' : ''}`,
       repeated,
     };
   } finally {

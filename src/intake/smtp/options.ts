@@ -16,10 +16,10 @@ export interface SmtpParts {
   readonly config: Config['smtp'];
   readonly runtime: Runtime;
   readonly admission: Admission;
-  readonly hours: OpeningGate;
+  readonly gate: OpeningGate;
   /** The registrar book at work; undefined: there is none, and mail is taken from anyone. */
   readonly registrars: Registrars | undefined;
-  /** Gives the request its place: resolves with it once it is kept, rejects with the refusal to send. */
+  /** Gives the request its number: resolves with it once it is kept, rejects with the refusal to send. */
   readonly keep: (request: NewRequest) => Promise<Kept>;
   readonly log: Logger;
   /** Certificate and key in PEM, when STARTTLS is to be offered. */

@@ -1,6 +1,6 @@
 // The SMTP and LMTP endpoint: smtp-server, and the ways of ours that it has no option for. Takes sockets; hands whole messages
-// to `keep` and says `250` with the ticket when that resolves. Owns the sockets and the messages on their way in. A
-// client's trouble ends in a reply or a closed socket, never here.
+// to `keep` and says `250` with the ticket when that resolves. Owns the sockets. A client's
+// trouble ends in a reply or a closed socket, and never ends this process.
 
 import type { AddressInfo, Socket } from 'node:net';
 import { AddressList, plainAddress } from '../../lib/address-list.ts';
@@ -33,7 +33,7 @@ export class SmtpServer extends SMTPServer {
 
   constructor(parts: SmtpParts) {
     const { config, tls } = parts;
-    super(optionsOf(config, parts.hours.rehearsal, tls));
+    super(optionsOf(config, parts.gate.rehearsal, tls));
     this.#parts = parts;
     this.bookTaken();
     this.#nextId = idsOf(parts.runtime.ids);
@@ -156,7 +156,7 @@ export class SmtpServer extends SMTPServer {
   }
 
   override onMailFrom(...[{ address, args }, session, callback]: Parameters<SMTPServer['onMailFrom']>): void {
-    const { admission, hours, runtime } = this.#parts;
+    const { admission, gate, runtime } = this.#parts;
     const connection = Connection.of(session);
     const unwelcome = connection.registrarSession?.identify(connection.client.address, address, session.secure);
     // Cheaper than a new connection, a stranger's refusal has a budget of its own (RegistrarSession).
@@ -166,11 +166,14 @@ export class SmtpServer extends SMTPServer {
       return callback(unwelcome);
     }
     const answer =
-      unwelcome ?? unknownParameter(args, mailParameters) ?? hours.mail() ?? admission.mail(connection.messages);
+      unwelcome ?? unknownParameter(args, mailParameters) ?? gate.mail() ?? admission.mail(connection.messages);
     if (answer instanceof Refusal) {
       this.#refused(session, 'mail', answer);
       callback(answer);
-    } else if (answer === 0) callback();
+      return;
+    }
+    connection.mailAt = runtime.clock.now();
+    if (answer === 0) callback();
     else runtime.clock.after(answer, () => callback());
   }
 
