@@ -10,7 +10,7 @@ import { type Locks, lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
 import { verifyLog } from '../../src/spool/mailbox/verify.ts';
 import { request } from '../support/memory.ts';
-import { largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
+import { atEnd, largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
 
 /** Locks that anybody gets: what is left when the lock has failed, as it does for a writer that was stopped for long. */
 const brokenLocks: Locks = { staleMs: 10, acquire: async () => ({ release: async () => undefined }) };
@@ -170,4 +170,32 @@ test('every file of the log belongs to its owner only', async (t) => {
   for (const name of ['durable', 'log-id', 'intake.epoch', 'mailboxes/000000000001.mbox']) {
     assert.equal((await stat(join(spool, name))).mode & 0o007, 0, name);
   }
+});
+
+test('an index or a file of fingerprints that cannot be written ends neither the writer nor a recovery', async (t) => {
+  const spool = await temporaryFolder(t);
+  const refused: string[] = [];
+  const runtime: Runtime = {
+    ...nodeRuntime,
+    disk: {
+      ...nodeRuntime.disk,
+      async open(path, mode) {
+        if (mode === 'read' || !/\.(?:idx|fpr)\b/.test(path)) return nodeRuntime.disk.open(path, mode);
+        refused.push(path);
+        throw Object.assign(new Error('ENOSPC: no space left on device, open'), { code: 'ENOSPC' });
+      },
+    },
+  };
+  const dead = { ...runtime, processes: { ...runtime.processes, state: () => 'dead' as const } };
+  const open = (on: Runtime) => openMailboxWriter(on, lockFiles, spool, { ...largeMailboxes, count: 2 }, 86_400_000);
+  const first = (await open(runtime)).writer;
+  for (let n = 1; n <= 5; n++) assert.deepEqual(await first.append([request(`Subject: ${n}\r\n\r\n`)]), [n]);
+  // As after a kill: the next writer recovers, and copies the last mailbox.
+  const second = (await open(dead)).writer;
+  atEnd(t, () => first.close().catch(() => undefined));
+  assert.deepEqual(await second.append([request('Subject: 6\r\n\r\n')]), [6]);
+  await second.close();
+  assert.ok(refused.some((path) => path.includes('.idx')) && refused.some((path) => path.includes('.fpr')));
+  assert.equal((await readAll(spool)).length, 6, 'each is found without an index');
+  assert.deepEqual((await verifyLog(nodeRuntime.disk, spool)).problems, []);
 });

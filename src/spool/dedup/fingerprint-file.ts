@@ -8,6 +8,7 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { replaceFile } from '../../lib/replace-file.ts';
 import { errorCode } from '../../lib/system-error.ts';
 import type { Disk } from '../../ports/runtime.ts';
 
@@ -96,15 +97,9 @@ function newestIn(header: Buffer): number | undefined {
 
 /** Writes the file. Trouble is not reported: without it the next start reads the mailbox. */
 export async function writeFingerprints(disk: Disk, folder: string, marks: MailboxFingerprints): Promise<void> {
-  const path = join(folder, fingerprintName(marks.first));
   try {
-    const file = await disk.open(`${path}.new`, 'replace');
-    try {
-      await file.write(marks.toBytes(), 0);
-    } finally {
-      await file.close();
-    }
-    await disk.rename(`${path}.new`, path);
+    const path = join(folder, fingerprintName(marks.first));
+    await replaceFile(disk, path, marks.toBytes(), { sync: false });
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
   }

@@ -2,26 +2,19 @@
 // authority: whoever uses it checks what it finds there, and it is made anew when it is missing or wrong.
 
 import { join } from 'node:path';
+import { replaceFile } from '../../lib/replace-file.ts';
 import { errorCode } from '../../lib/system-error.ts';
 import type { Disk } from '../../ports/runtime.ts';
 import { indexName } from './mailbox-file.ts';
 
-/** Writes the index of a mailbox. Not synced: it can be lost. */
+/** Writes the index of a mailbox. Not synced: it can be lost. Trouble is not reported: without it a seek reads the mailbox. */
 export async function writeIndex(disk: Disk, folder: string, first: number, offsets: readonly number[]): Promise<void> {
   const bytes = Buffer.allocUnsafe(offsets.length * 8);
   offsets.forEach((offset, i) => bytes.writeBigUInt64LE(BigInt(offset), i * 8));
-  const path = join(folder, indexName(first));
-  const file = await disk.open(`${path}.new`, 'replace');
   try {
-    await file.write(bytes, 0);
-  } finally {
-    await file.close();
-  }
-  try {
-    await disk.rename(`${path}.new`, path);
+    await replaceFile(disk, join(folder, indexName(first)), bytes, { sync: false });
   } catch (error) {
-    // Another process has made the same index at the same moment, and ours with it: a reader must not stop a writer.
-    if (errorCode(error) !== 'ENOENT') throw error;
+    if (errorCode(error) === undefined) throw error;
   }
 }
 

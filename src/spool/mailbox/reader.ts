@@ -153,7 +153,7 @@ class MailboxReader implements RequestReader {
       const offset = offsets[sequence - mailbox];
       if (offset === undefined) throw this.#gap(sequence);
       // Left for the next one; that a spool may not be written to is no trouble for somebody who reads.
-      if (!live) await writeIndex(disk, this.#folder, mailbox, offsets).catch(() => undefined);
+      if (!live) await writeIndex(disk, this.#folder, mailbox, offsets);
       return { mailbox, offset };
     } finally {
       await file.close();
