@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { mailParser } from '../../src/mail/parse-mail.ts';
 import { unparsedMail } from '../../src/model/parsed-mail.ts';
 import { sample } from '../support/acknowledging.ts';
-import { call, openDesk, openStage, valueOf, valuesOf } from '../support/deliver.ts';
-import { MemoryLog, request } from '../support/memory.ts';
+import { call, nobody, openDesk, openStage, valueOf, valuesOf } from '../support/deliver.ts';
+import { MemoryLog, request, settle } from '../support/memory.ts';
 import { parse } from '../support/parse.ts';
 
 /** A reader remembers by sequence: each log has its own. */
@@ -74,7 +74,7 @@ test('the registrar that the intake recognised is told', async () => {
   );
 });
 
-test('whoever hangs up while the mails are read gets no lease', async () => {
+test('whoever hangs up while the mails are read keeps no lease', async () => {
   const caller = new AbortController();
   const { desk, store, fetch } = await openDesk({
     parseMail: async () => {
@@ -83,7 +83,39 @@ test('whoever hangs up while the mails are read gets no lease', async () => {
     },
   });
   const input = { clientId: 'registry', attemptId: '1', max: 3 };
-  const { request: given } = await desk.fetch(input, { owner: '', signal: caller.signal });
-  deepEqual([given.length, store.events.filter(({ type }) => type === 'leased').length], [0, 0]);
+  await desk.fetch(input, { owner: '', signal: caller.signal });
+  deepEqual(
+    store.events.map(({ type }) => type).filter((type) => type === 'leased' || type === 'returned'),
+    ['leased', 'returned'],
+  );
   deepEqual((await fetch('2')).sequences, [1, 2, 3]);
+});
+
+test('mails that take for ever hold up no other call, and are delivered in time without their view', async () => {
+  const log = await logOf('rri-create', 'afnic-create', 'automaton-three-requests');
+  const quick = reader();
+  let hostile = false;
+  let begun = 0;
+  const { desk, clock, fetch, confirm } = await openDesk({
+    log,
+    parseMail: (each) => (hostile && ++begun > 1 ? new Promise(() => undefined) : quick(each)),
+  });
+  const first = await fetch('1');
+  hostile = true;
+  const again = fetch('1');
+  await settle();
+  const { leaseExpires } = await desk.extend({ leaseToken: first.token, leaseMs: 60_000 }, nobody);
+  equal(leaseExpires, clock.now() + 60_000);
+  equal((await confirm(first.token, 1)).confirmedThrough, 1);
+  await clock.turn(2_000);
+  const { request: given } = await again;
+  deepEqual(
+    given.map(({ sequence, names }) => [sequence, names.length]),
+    [
+      [1, 1],
+      [2, 0],
+      [3, 0],
+    ],
+  );
+  equal(begun, 2, 'past the time nothing more is begun');
 });

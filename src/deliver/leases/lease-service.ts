@@ -10,7 +10,7 @@ import type { RequestReader } from '../../ports/request-log.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Input, Output } from '../soap/contract.ts';
 import { Timers } from './timers.ts';
-import { readRequests, type Show } from '../soap/delivered-request.ts';
+import { asDelivered, readViews } from '../soap/delivered-request.ts';
 import { QueueError } from '../soap/fault.ts';
 import type { Lease } from './lease-state.ts';
 import { batchOf, tokenOf } from './lease-token.ts';
@@ -37,6 +37,17 @@ interface Parts {
 interface Opened {
   readonly batchId: string;
   readonly lease: Lease | undefined;
+}
+
+/** What a Fetch was decided to get, before the mails are read for what they ask. */
+interface Leased {
+  readonly batchId: string;
+  /** Whether the lease began with this call. */
+  readonly fresh: boolean;
+  readonly requests: readonly StoredRequest[];
+  /** How often each of the requests was delivered, this time included. */
+  readonly deliveries: readonly number[];
+  readonly ready: number;
 }
 
 export class LeaseService {
@@ -74,19 +85,16 @@ export class LeaseService {
     const { limits, clock, ledger } = this.#parts;
     const deadline = clock.elapsed() + Math.min(input.waitMs ?? 0, limits.wait_seconds_max * 1_000);
     for (;;) {
-      const { batch, durable } = await ledger.inTurn(() => this.#tryFetch(input, caller));
-      if (batch) return batch;
+      const { leased, durable } = await ledger.inTurn(() => this.#tryFetch(input, caller));
+      if (leased) return this.#show(leased, caller);
       const left = deadline - clock.elapsed();
       if (left <= 0 || caller.signal.aborted || this.#stopping.signal.aborted) return { request: [], ready: 0 };
       await waitForMore(this.#parts, durable, left, [caller.signal, this.#stopping.signal]);
     }
   }
 
-  async #tryFetch(
-    input: Input<'Fetch'>,
-    { owner, signal }: Caller,
-  ): Promise<{ durable: number; batch?: Output<'Fetch'> }> {
-    const { limits, several, select, reader, ledger, parseMail } = this.#parts;
+  async #tryFetch(input: Input<'Fetch'>, { owner, signal }: Caller): Promise<{ durable: number; leased?: Leased }> {
+    const { limits, several, select, reader, ledger } = this.#parts;
     const { state } = ledger;
     if (state.paused !== undefined) throw new QueueError('PAUSED', `The delivery is paused: ${state.paused}`);
     const live = state.leases.filter((lease) => this.#isLive(lease));
@@ -94,7 +102,7 @@ export class LeaseService {
     const mine = live.find(
       (lease) => lease.owner === owner && lease.clientId === input.clientId && lease.attemptId === input.attemptId,
     );
-    if (mine) return { durable, batch: await this.#giveAgain(mine, durable) };
+    if (mine) return { durable, leased: await this.#giveAgain(mine, durable) };
     if (live[0] && !several) throw this.#heldBy(live[0]);
     const requests = await select(
       {
@@ -107,19 +115,17 @@ export class LeaseService {
         bytes: Math.min(input.maxBytes ?? limits.batch_bytes, limits.batch_bytes),
       },
     );
-    const show = await readRequests(requests, parseMail);
     // Whoever has hung up gets no lease: nobody would know its token.
     if (requests.length === 0 || signal.aborted) return { durable };
-    return { durable, batch: await this.#lease(input, owner, requests, show, durable) };
+    return { durable, leased: await this.#lease(input, owner, requests, durable) };
   }
 
   async #lease(
     { clientId, attemptId, leaseMs }: Input<'Fetch'>,
     owner: string,
     requests: readonly StoredRequest[],
-    show: Show,
     durable: number,
-  ): Promise<Output<'Fetch'>> {
+  ): Promise<Leased> {
     const { ledger, clock, log } = this.#parts;
     const { state, epoch } = ledger;
     const ms = this.#allowed(leaseMs);
@@ -134,30 +140,52 @@ export class LeaseService {
     this.#leases.set(batchId, ms);
     const places = { from: requests[0]?.sequence, to: requests.at(-1)?.sequence, ticket: requests[0]?.ticket };
     log.info({ batchId, clientId, attemptId, ...places, count: requests.length, leaseMs: ms }, 'batch leased');
-    return this.#batch(batchId, show, durable);
+    return this.#leased(batchId, true, requests, durable);
   }
 
-  async #giveAgain(lease: Lease, durable: number): Promise<Output<'Fetch'>> {
-    const { reader, log, parseMail } = this.#parts;
+  async #giveAgain(lease: Lease, durable: number): Promise<Leased> {
+    const { reader, log } = this.#parts;
     const { batchId, clientId, attemptId } = lease;
     const held = lease.window.filter((sequence) => lease.held.has(sequence));
-    const show = await readRequests(await readAll(reader, held), parseMail);
+    const requests = await readAll(reader, held);
     log.info({ batchId, clientId, attemptId, from: held[0], to: held.at(-1) }, 'batch given again');
-    return this.#batch(batchId, show, durable);
+    return this.#leased(batchId, false, requests, durable);
   }
 
-  #batch(batchId: string, show: Show, durable: number): Output<'Fetch'> {
+  #leased(batchId: string, fresh: boolean, requests: readonly StoredRequest[], durable: number): Leased {
     const { ledger, clock } = this.#parts;
-    const { state, secret } = ledger;
-    const request = show((sequence) => state.deliveries(sequence));
+    const { state } = ledger;
+    const deliveries = requests.map(({ sequence }) => state.deliveries(sequence));
+    return { batchId, fresh, requests, deliveries, ready: state.counts(durable, clock.now()).ready };
+  }
+
+  /**
+   * The answer to a Fetch. What the mails ask for is only a view: it is read when the lease is decided and others may go on,
+   * and for no longer than a quarter of the lease.
+   */
+  async #show({ batchId, fresh, requests, deliveries, ready }: Leased, { signal }: Caller): Promise<Output<'Fetch'>> {
+    const { ledger, clock, parseMail } = this.#parts;
+    const views = await readViews(requests, parseMail, clock, this.#leases.left(batchId) / 4);
+    if (fresh && signal.aborted) await this.#giveBack(batchId);
     return {
       batchId,
-      leaseToken: tokenOf(secret, batchId),
+      leaseToken: tokenOf(ledger.secret, batchId),
       leaseExpires: this.#expiryOf(batchId),
-      request,
-      ready: state.counts(durable, clock.now()).ready,
-      ...(request[0] && { oldestReceivedAt: request[0].receivedAt }),
+      request: views.map(({ request, parsed }, i) => asDelivered(request, deliveries[i] ?? 0, parsed)),
+      ready,
+      ...(requests[0] && { oldestReceivedAt: requests[0].receivedAt }),
     };
+  }
+
+  /** A lease whose client hung up before it heard of it ends at once. */
+  async #giveBack(batchId: string): Promise<void> {
+    const { ledger, log } = this.#parts;
+    await ledger.inTurn(async () => {
+      if (!ledger.state.leaseOf(batchId)) return;
+      await ledger.commit([{ type: 'returned', batchId }]);
+      log.info({ batchId }, 'batch given back: its client has hung up');
+      this.#tidy(batchId);
+    });
   }
 
   /** Settles what a lease holds up to a sequence; what is settled already may be confirmed again. */

@@ -9,7 +9,7 @@ import type { ParseMail } from '../../model/parsed-mail.ts';
 import type { RequestReader } from '../../ports/request-log.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Input, Output } from '../soap/contract.ts';
-import { readRequests } from '../soap/delivered-request.ts';
+import { asDelivered, readViews } from '../soap/delivered-request.ts';
 import { QueueError } from '../soap/fault.ts';
 import type { LeaseStore } from './lease-store.ts';
 import { asListed } from './park-service.ts';
@@ -60,8 +60,9 @@ export class ReplayService {
   }
 
   async #shown(requests: readonly StoredRequest[]): Promise<Output<'Replay'>['request']> {
-    const { ledger, parseMail } = this.#parts;
-    return (await readRequests(requests, parseMail))((sequence) => ledger.state.deliveries(sequence));
+    const { clock, ledger, parseMail } = this.#parts;
+    const views = await readViews(requests, parseMail, clock);
+    return views.map(({ request, parsed }) => asDelivered(request, ledger.state.deliveries(request.sequence), parsed));
   }
 
   #historyOf(sequence: number): Output<'GetRequest'>['history'] {

@@ -2,26 +2,49 @@
 // requests, gives the contract's; fails only as reading a mail does, which is never. Owns nothing.
 
 import type { StoredRequest } from '../../model/request.ts';
-import type { ParseMail, ParsedMail } from '../../model/parsed-mail.ts';
+import { sleep } from '../../lib/async.ts';
+import { type ParseMail, type ParsedMail, unparsedMail } from '../../model/parsed-mail.ts';
+import type { Clock } from '../../ports/runtime.ts';
 import type { Output } from './contract.ts';
 
 type Delivered = Output<'GetRequest'>['request'];
 
-/** Shows requests that were read; it is told how often each was delivered, 0 when that is no longer known. */
-export type Show = (deliveries: (sequence: number) => number) => Delivered[];
+/** The longest that the mails of one reply are read for what they ask, in milliseconds. */
+const viewMs = 2_000;
 
-/**
- * Reads what the requests ask for. That takes time, so it is done before a lease begins; what the counts are is known
- * only afterwards.
- * @returns what shows them
- */
-export async function readRequests(requests: readonly StoredRequest[], parseMail: ParseMail): Promise<Show> {
-  const read = await Promise.all(requests.map(async (request) => ({ request, understood: await parseMail(request) })));
-  return (deliveries) =>
-    read.map(({ request, understood }) => asDelivered(request, deliveries(request.sequence), understood));
+/** A request and what was read in its mail. */
+interface View {
+  readonly request: StoredRequest;
+  readonly parsed: ParsedMail;
 }
 
-function asDelivered(
+/**
+ * Reads what the requests ask for, one after the other. It is a view, so it never keeps a reply waiting for long: mails that
+ * are not read in time are delivered without it.
+ * @param ms the longest it may take in all, milliseconds
+ */
+export async function readViews(
+  requests: readonly StoredRequest[],
+  parseMail: ParseMail,
+  clock: Clock,
+  ms = viewMs,
+): Promise<View[]> {
+  const done = new AbortController();
+  let late = false;
+  const over = sleep(clock, Math.min(ms, viewMs), done.signal).then(() => {
+    late = true;
+    return unparsedMail;
+  });
+  const views: View[] = [];
+  for (const request of requests) {
+    views.push({ request, parsed: late ? unparsedMail : await Promise.race([parseMail(request), over]) });
+  }
+  done.abort();
+  return views;
+}
+
+/** A request as the contract has it. @param deliveryCount 0 when it is no longer known */
+export function asDelivered(
   request: StoredRequest,
   deliveryCount: number,
   { names, operation, reference }: ParsedMail,
