@@ -3,7 +3,9 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { mailParser } from '../../src/mail/parse-mail.ts';
-import { unparsedMail } from '../../src/model/parsed-mail.ts';
+import { type ParseMail, unparsedMail } from '../../src/model/parsed-mail.ts';
+import { readViews } from '../../src/deliver/soap/delivered-request.ts';
+import type { Clock } from '../../src/ports/runtime.ts';
 import { sample } from '../support/acknowledging.ts';
 import { call, nobody, openDesk, openStage, valueOf, valuesOf } from '../support/deliver.ts';
 import { MemoryLog, request, settle } from '../support/memory.ts';
@@ -118,4 +120,47 @@ test('mails that take for ever hold up no other call, and are delivered in time 
     ],
   );
   equal(begun, 2, 'past the time nothing more is begun');
+});
+
+test('a retry that was given the batch keeps its lease, although the first call hung up while the mails were read', async () => {
+  const waiting: (() => void)[] = [];
+  let held = true;
+  const { desk, store, fetch, confirm } = await openDesk({
+    parseMail: () => (held ? new Promise((go) => waiting.push(() => go(unparsedMail))) : Promise.resolve(unparsedMail)),
+  });
+  const caller = new AbortController();
+  const first = desk.fetch({ clientId: 'registry', attemptId: '1', max: 3 }, { owner: '', signal: caller.signal });
+  await settle();
+  caller.abort();
+  held = false;
+  const again = await fetch('1');
+  deepEqual(again.sequences, [1, 2, 3]);
+  for (const go of waiting) go();
+  await first;
+  equal((await confirm(again.token, 3)).confirmedThrough, 3);
+  ok(!store.events.some(({ type }) => type === 'returned'));
+});
+
+test('mails that are read on the main thread are bounded by time too, and others get their turn in between', async () => {
+  let elapsed = 0;
+  let turns = 0;
+  const clock: Clock = {
+    now: () => 0,
+    elapsed: () => elapsed,
+    // As real timers: none of them runs before the thread is given up.
+    after(ms, run) {
+      if (ms === 0) setImmediate(() => (turns++, run()));
+      return { cancel: () => undefined };
+    },
+  };
+  const log = await logOf(...Array<string>(20).fill('rri-create'));
+  const quick = reader();
+  const slow: ParseMail = (each) => {
+    elapsed += 300;
+    return quick(each);
+  };
+  const views = await readViews(log.stored, slow, clock);
+  equal(views.length, 20);
+  equal(views.filter(({ parsed }) => parsed !== unparsedMail).length, 7, 'two seconds, and the mail that was begun');
+  ok(turns >= 6, `others got ${turns} turns`);
 });

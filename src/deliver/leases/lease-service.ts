@@ -42,8 +42,6 @@ interface Opened {
 /** What a Fetch was decided to get, before the mails are read for what they ask. */
 interface Leased {
   readonly batchId: string;
-  /** Whether the lease began with this call. */
-  readonly fresh: boolean;
   readonly requests: readonly StoredRequest[];
   /** How often each of the requests was delivered, this time included. */
   readonly deliveries: readonly number[];
@@ -56,6 +54,8 @@ export class LeaseService {
   /** By the time on the wall clock before which what was given back is not delivered. */
   readonly #delays: Timers<number>;
   readonly #stopping = new AbortController();
+  /** Leases whose first answer is still being made, and that no other call was given. */
+  readonly #unheard = new Set<string>();
   #batches = 0;
 
   constructor(parts: Parts) {
@@ -138,9 +138,10 @@ export class LeaseService {
     ]);
     for (const lease of expired) this.#leases.drop(lease.batchId);
     this.#leases.set(batchId, ms);
+    this.#unheard.add(batchId);
     const places = { from: requests[0]?.sequence, to: requests.at(-1)?.sequence, ticket: requests[0]?.ticket };
     log.info({ batchId, clientId, attemptId, ...places, count: requests.length, leaseMs: ms }, 'batch leased');
-    return this.#leased(batchId, true, requests, durable);
+    return this.#leased(batchId, requests, durable);
   }
 
   async #giveAgain(lease: Lease, durable: number): Promise<Leased> {
@@ -148,25 +149,27 @@ export class LeaseService {
     const { batchId, clientId, attemptId } = lease;
     const held = lease.window.filter((sequence) => lease.held.has(sequence));
     const requests = await readAll(reader, held);
+    this.#unheard.delete(batchId);
     log.info({ batchId, clientId, attemptId, from: held[0], to: held.at(-1) }, 'batch given again');
-    return this.#leased(batchId, false, requests, durable);
+    return this.#leased(batchId, requests, durable);
   }
 
-  #leased(batchId: string, fresh: boolean, requests: readonly StoredRequest[], durable: number): Leased {
+  #leased(batchId: string, requests: readonly StoredRequest[], durable: number): Leased {
     const { ledger, clock } = this.#parts;
     const { state } = ledger;
     const deliveries = requests.map(({ sequence }) => state.deliveries(sequence));
-    return { batchId, fresh, requests, deliveries, ready: state.counts(durable, clock.now()).ready };
+    return { batchId, requests, deliveries, ready: state.counts(durable, clock.now()).ready };
   }
 
   /**
    * The answer to a Fetch. What the mails ask for is only a view: it is read when the lease is decided and others may go on,
    * and for no longer than a quarter of the lease.
    */
-  async #show({ batchId, fresh, requests, deliveries, ready }: Leased, { signal }: Caller): Promise<Output<'Fetch'>> {
+  async #show({ batchId, requests, deliveries, ready }: Leased, { signal }: Caller): Promise<Output<'Fetch'>> {
     const { ledger, clock, parseMail } = this.#parts;
     const views = await readViews(requests, parseMail, clock, this.#leases.left(batchId) / 4);
-    if (fresh && signal.aborted) await this.#giveBack(batchId);
+    if (signal.aborted) await this.#giveBack(batchId);
+    else this.#unheard.delete(batchId);
     return {
       batchId,
       leaseToken: tokenOf(ledger.secret, batchId),
@@ -177,11 +180,11 @@ export class LeaseService {
     };
   }
 
-  /** A lease whose client hung up before it heard of it ends at once. */
+  /** A lease of which no client can have heard, because the only call that was given it has hung up, ends at once. */
   async #giveBack(batchId: string): Promise<void> {
     const { ledger, log } = this.#parts;
     await ledger.inTurn(async () => {
-      if (!ledger.state.leaseOf(batchId)) return;
+      if (!this.#unheard.delete(batchId) || !ledger.state.leaseOf(batchId)) return;
       await ledger.commit([{ type: 'returned', batchId }]);
       log.info({ batchId }, 'batch given back: its client has hung up');
       this.#tidy(batchId);
