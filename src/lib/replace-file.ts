@@ -30,7 +30,7 @@ async function create(disk: Disk, path: string): Promise<DiskFile> {
  * Puts a file with what `fill` writes in the place of `path`. The folder is not synced.
  * @returns the file, open for writing
  */
-async function openReplacement(
+export async function openReplacement(
   disk: Disk,
   path: string,
   fill: (file: DiskFile) => Promise<void>,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { DamagedLogError, messageOf } from '../model/errors.ts';
 import type { Journal, JournalState } from '../ports/journal.ts';
 import { deferred } from '../lib/async.ts';
+import { GroupCommit } from '../lib/group-commit.ts';
 import { errorCode } from '../lib/system-error.ts';
 import type { Disk, DiskFile, Runtime } from '../ports/runtime.ts';
 import { type FencedLock, acquireFencedLock } from './fencing/fencing.ts';
@@ -65,12 +66,11 @@ class JournalFile<Event> implements Journal<Event> {
   readonly #spool: string;
   readonly #name: string;
   readonly #state: JournalState<Event>;
-  readonly #claim: FencedLock;
+  readonly #lock: FencedLock;
   #file: DiskFile | undefined;
   #size = 0;
   #snapshotSize = 0;
-  #waiting: { events: readonly Event[]; done: () => void; failed: (reason: Error) => void }[] = [];
-  #writing: Promise<void> | undefined;
+  readonly #commit: GroupCommit<readonly Event[], undefined>;
   #stopped: Error | undefined;
   readonly #lost = deferred<Error>();
 
@@ -79,8 +79,9 @@ class JournalFile<Event> implements Journal<Event> {
     this.#spool = spool;
     this.#name = name;
     this.#state = state;
-    this.#claim = held;
+    this.#lock = held;
     this.epoch = held.epochName;
+    this.#commit = new GroupCommit((group) => this.#write(group));
     void held.lost.then((reason) => this.#stop(reason));
   }
 
@@ -89,36 +90,25 @@ class JournalFile<Event> implements Journal<Event> {
   }
 
   append(events: readonly Event[]): Promise<void> {
-    if (this.#stopped) return Promise.reject(this.#stopped);
-    return new Promise((done, failed) => {
-      this.#waiting.push({ events, done, failed });
-      this.#writing ??= this.#write();
-    });
+    return this.#stopped ? Promise.reject(this.#stopped) : this.#commit.add(events);
   }
 
-  /** Writes what waits, one line for all of it, until nothing waits. */
-  async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      try {
-        if (this.#stopped) throw this.#stopped;
-        const events = batch.flatMap((each) => each.events);
-        const line = lineOf(events);
-        await this.#open().write(line, this.#size);
-        await this.#open().sync();
-        this.#claim.check();
-        this.#size += line.length;
-        for (const event of events) this.#state.apply(event);
-        if (this.#size > compactBytes && this.#size > 8 * this.#snapshotSize) await this.compact();
-      } catch (error) {
-        const reason = this.#stop(error);
-        for (const each of batch) each.failed(reason);
-        continue;
-      }
-      for (const each of batch) each.done();
+  /** Writes a group of appends as one line. */
+  async #write(group: readonly (readonly Event[])[]): Promise<undefined[]> {
+    try {
+      if (this.#stopped) throw this.#stopped;
+      const events = group.flat();
+      const line = lineOf(events);
+      await this.#open().write(line, this.#size);
+      await this.#open().sync();
+      this.#lock.check();
+      this.#size += line.length;
+      for (const event of events) this.#state.apply(event);
+      if (this.#size > compactBytes && this.#size > 8 * this.#snapshotSize) await this.compact();
+      return group.map(() => undefined);
+    } catch (error) {
+      throw this.#stop(error);
     }
-    this.#writing = undefined;
   }
 
   #open(): DiskFile {
@@ -129,7 +119,7 @@ class JournalFile<Event> implements Journal<Event> {
   /** Puts a snapshot of the state in the place of the file. */
   async compact(): Promise<void> {
     const line = lineOf(this.#state.snapshot());
-    const file = await this.#claim.replace(pathOf(this.#spool, this.#name), (fresh) => fresh.write(line, 0));
+    const file = await this.#lock.replace(pathOf(this.#spool, this.#name), (fresh) => fresh.write(line, 0));
     try {
       await this.#disk.syncFolder(this.#spool);
     } catch (error) {
@@ -151,11 +141,11 @@ class JournalFile<Event> implements Journal<Event> {
   }
 
   async close(): Promise<void> {
-    await this.#writing;
+    await this.#commit.idle();
     this.#stopped ??= new Error(`the journal ${this.#name} is closed`);
     await this.#file?.close();
     this.#file = undefined;
-    await this.#claim.release();
+    await this.#lock.release();
   }
 }
 

@@ -7,6 +7,7 @@
 import { basename, dirname, join } from 'node:path';
 import { FencedError, InUseError, messageOf } from '../../model/errors.ts';
 import { deferred } from '../../lib/async.ts';
+import { openReplacement } from '../../lib/replace-file.ts';
 import { errorCode } from '../../lib/system-error.ts';
 import type { Disk, DiskFile, ProcessIdentity, Runtime } from '../../ports/runtime.ts';
 import type { Lock, Locks } from './lock-file.ts';
@@ -115,46 +116,39 @@ async function makeFolderDurably(disk: Disk, path: string): Promise<void> {
 }
 
 /** The name under which a holder makes a file before it takes the place of `path`. */
-function stagedPath(path: string, role: string, holder: string): string {
+function temporaryPath(path: string, role: string, holder: string): string {
   return `${path}.${role}-${holder}.new`;
 }
 
 /** Removes what other holders were about to put in the place of something. */
-async function removeStaged(disk: Disk, folder: string, role: string): Promise<void> {
-  const staged = new RegExp(`\\.${role}-[0-9a-f-]+\\.new$`);
+async function removeTemporary(disk: Disk, folder: string, role: string): Promise<void> {
+  const temporary = new RegExp(`\\.${role}-[0-9a-f-]+\\.new$`);
   const names = await disk.list(folder).catch((error: unknown) => {
     if (errorCode(error) === 'ENOENT') return [];
     throw error;
   });
-  for (const name of names) if (staged.test(name)) await disk.remove(join(folder, name));
+  for (const name of names) if (temporary.test(name)) await disk.remove(join(folder, name));
 }
 
-/** Makes a file under its own name, in full and synced, and renames it to `path` while `holds` does not throw. */
-async function stage(
+/** Replaces a file while `check` does not throw. @throws FencedError when another holder has removed the new file meanwhile */
+async function replaceFenced(
   disk: Disk,
-  staged: string,
+  temporary: string,
   path: string,
   fill: (file: DiskFile) => Promise<void>,
-  holds: () => void,
+  check: () => void,
 ): Promise<DiskFile> {
-  const file = await disk.open(staged, 'create');
+  let checked = false;
+  const checkOnce = (): void => {
+    check();
+    checked = true;
+  };
   try {
-    await fill(file);
-    await file.sync();
-    holds();
-    try {
-      await disk.rename(staged, path);
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') throw error;
-      throw new FencedError(`${basename(path)} was not replaced: another has claimed the spool meanwhile.`);
-    }
+    return await openReplacement(disk, path, fill, { temporary, check: checkOnce });
   } catch (error) {
-    // Tidied up as far as possible: on a full disk every try would leave one more.
-    await file.close().catch(() => undefined);
-    await disk.remove(staged).catch(() => undefined);
-    throw error;
+    if (!checked || errorCode(error) !== 'ENOENT') throw error;
+    throw new FencedError(`${basename(path)} was not replaced: another process has taken over the spool meanwhile.`);
   }
-  return file;
 }
 
 /**
@@ -200,9 +194,9 @@ export async function acquireFencedLock(
       own = Buffer.from(`${JSON.stringify(content)}\n`);
       await file.write(own, 0);
     };
-    const file = await stage(disk, stagedPath(path, role, nonce), path, writeEpoch, () => undefined);
+    const file = await replaceFenced(disk, temporaryPath(path, role, nonce), path, writeEpoch, () => undefined);
     await file.close();
-    for (const each of folders) await removeStaged(disk, each, role);
+    for (const each of folders) await removeTemporary(disk, each, role);
     await disk.syncFolder(folder);
     check();
     const epochName = `${epoch}-${nonce.slice(0, 6)}`;
@@ -211,7 +205,8 @@ export async function acquireFencedLock(
       epochName,
       lost: lost.promise,
       check,
-      replace: (target, fill) => stage(disk, stagedPath(target, role, epochName), target, fill, check),
+      replace: (target, fill) => 
+        replaceFenced(disk, temporaryPath(target, role, epochName), target, fill, check),
       async release() {
         if (doubted) return;
         doubted = true;

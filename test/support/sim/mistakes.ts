@@ -73,9 +73,9 @@ export const mistakes: readonly Mistake[] = [
     to: '',
   }),
   patched('a file is renamed into place before it is synced', 10, {
-    file: 'spool/fencing/fencing.ts',
-    from: '    await file.sync();\n    holds();\n',
-    to: '    holds();\n',
+    file: 'lib/replace-file.ts',
+    from: '    if (sync) await file.sync();\n',
+    to: '',
   }),
   patched('nobody looks whether the epoch is still its own', 40, {
     file: 'spool/fencing/fencing.ts',
@@ -84,12 +84,12 @@ export const mistakes: readonly Mistake[] = [
   }),
   patched('the epoch is looked at before an answer, but not before a rename', 200, {
     file: 'spool/fencing/fencing.ts',
-    from: '    holds();\n',
-    to: '',
+    from: '    check();\n    checked = true;\n',
+    to: '    checked = true;\n',
   }),
   patched('what a fenced writer was about to rename is left to it', 200, {
     file: 'spool/fencing/fencing.ts',
-    from: '    for (const each of folders) await removeStaged(disk, each, role);\n',
+    from: '    for (const each of folders) await removeTemporary(disk, each, role);\n',
     to: '',
   }),
   patched(
@@ -100,7 +100,11 @@ export const mistakes: readonly Mistake[] = [
       from: '  return `${path}.${role}-${holder}.new`;',
       to: '  return `${path}.new`;',
     },
-    { file: 'spool/fencing/fencing.ts', from: "disk.open(staged, 'create')", to: "disk.open(staged, 'replace')" },
+    {
+      file: 'lib/replace-file.ts',
+      from: "return await disk.open(path, 'create')",
+      to: "return await disk.open(path, 'replace')",
+    },
   ),
   patched(
     'the epoch is read before it is claimed',
@@ -151,14 +155,14 @@ export const mistakes: readonly Mistake[] = [
   ),
   patched('a journal answers before its line is synced', 40, {
     file: 'spool/journal-file.ts',
-    from: '        await this.#open().sync();\n',
-    to: '        void this.#open().sync().catch(() => undefined);\n',
+    from: '      await this.#open().sync();\n',
+    to: '      void this.#open().sync().catch(() => undefined);\n',
   }),
   patched('a journal is compacted in place', 60, {
     file: 'spool/journal-file.ts',
-    from: 'const file = await this.#claim.replace(pathOf(this.#spool, this.#name), (fresh) => fresh.write(line, 0));',
+    from: 'const file = await this.#lock.replace(pathOf(this.#spool, this.#name), (fresh) => fresh.write(line, 0));',
     to:
       "const file = await this.#disk.open(pathOf(this.#spool, this.#name), 'replace');\n" +
-      '    await file.write(line, 0);\n    await file.sync();\n    this.#claim.check();',
+      '    await file.write(line, 0);\n    await file.sync();\n    this.#lock.check();',
   }),
 ];
