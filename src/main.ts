@@ -14,7 +14,7 @@ import { type Logger, makeLogger } from './lib/logger.ts';
 import { nodeRuntime as runtime } from './lib/node/runtime.ts';
 import type { OpenJournal } from './ports/journal.ts';
 import { errorCode, isDiskTrouble } from './lib/system-error.ts';
-import { runCommand } from './lib/node/run-command.ts';
+import { runCommand } from './lib/node/spawn.ts';
 import type { Stage } from './ports/stage.ts';
 import { acquireFencedLock } from './spool/fencing/fencing.ts';
 import { openJournalFile } from './spool/journal-file.ts';

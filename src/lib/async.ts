@@ -1,4 +1,5 @@
-// Promises by hand: one that somebody else settles, and one that takes its time.
+// Small pieces for asynchronous code: a promise that somebody else settles, a wait that can be cut short, a mutex.
+// They take functions and signals and give promises; nothing here fails by itself.
 
 import type { Clock } from '../ports/runtime.ts';
 
@@ -23,4 +24,16 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     const timer = clock.after(ms, end);
     signal?.addEventListener('abort', end);
   });
+}
+
+/** Runs pieces of work that must not overlap, one after the other. Whoever calls bounds how many wait. */
+export class Mutex {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Runs `work` when it is its turn, and gives what it gives. A failure is the caller's alone. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
 }

@@ -6,7 +6,7 @@
 import type { Worker, WorkerOptions } from 'node:worker_threads';
 import { messageOf } from '../model/errors.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
-import { startThread } from '../lib/node/thread.ts';
+import { startThread } from '../lib/node/spawn.ts';
 
 /** A mail that the parser did not come to the end of. */
 export class PoisonError extends Error {

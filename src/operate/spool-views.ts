@@ -12,7 +12,7 @@ import type { ParseMail } from '../model/parsed-mail.ts';
 import type { Holder, RegistryView, Views } from './views.ts';
 import type { JournalState } from '../ports/journal.ts';
 import { nodeRuntime } from '../lib/node/runtime.ts';
-import { runCommand } from '../lib/node/run-command.ts';
+import { runCommand } from '../lib/node/spawn.ts';
 import { holderOf } from '../spool/fencing/fencing.ts';
 import { replayJournal } from '../spool/journal-file.ts';
 import { isRehearsal } from '../spool/log-id.ts';

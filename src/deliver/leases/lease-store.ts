@@ -6,7 +6,7 @@ import type { Journal, OpenJournal } from '../../ports/journal.ts';
 import type { Ids } from '../../ports/runtime.ts';
 import { QueueError } from '../soap/fault.ts';
 import { type DeliverEvent, journalName, LeaseState } from './lease-state.ts';
-import { Mutex } from '../../lib/mutex.ts';
+import { Mutex } from '../../lib/async.ts';
 
 export class LeaseStore {
   readonly state: LeaseState;

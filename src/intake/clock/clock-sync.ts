@@ -1,7 +1,7 @@
 // Whether the machine's clock is right, as far as the program that keeps it knows. Takes a way to run commands, gives the
 // first answer of chrony, ntpd and the kernel (through timedatectl); none of them there, and nobody knows. Never rejects.
 
-import type { RunCommand } from '../../lib/node/run-command.ts';
+import type { RunCommand } from '../../lib/node/spawn.ts';
 
 /** What is known of the clock. */
 export interface ClockReport {

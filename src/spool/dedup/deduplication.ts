@@ -17,8 +17,7 @@ import {
 } from './fingerprint-file.ts';
 import { FingerprintTable } from './fingerprint-table.ts';
 import { BrokenRecord, decodeRecord } from '../mailbox/record-codec.ts';
-import { indexedOffset, writeIndex } from '../mailbox/index-file.ts';
-import { lastRawRecord, mailboxName, rawRecords } from '../mailbox/mailbox-file.ts';
+import { indexedOffset, lastRawRecord, mailboxName, rawRecords, writeIndex } from '../mailbox/mailbox-file.ts';
 
 /** A finished mailbox and how many requests it holds. */
 interface Finished {

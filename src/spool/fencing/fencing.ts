@@ -205,8 +205,7 @@ export async function acquireFencedLock(
       epochName,
       lost: lost.promise,
       check,
-      replace: (target, fill) => 
-        replaceFenced(disk, temporaryPath(target, role, epochName), target, fill, check),
+      replace: (target, fill) => replaceFenced(disk, temporaryPath(target, role, epochName), target, fill, check),
       async release() {
         if (doubted) return;
         doubted = true;

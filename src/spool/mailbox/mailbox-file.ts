@@ -1,6 +1,11 @@
-// Mailbox files: their names, and how to split one into raw records without holding it in memory. Takes an open file,
-// gives bytes; knows nothing of what the bytes mean beyond where a record starts.
+// Mailbox files and the indexes beside them: names, how to split a mailbox into raw records without holding it in memory, and
+// where a record starts. Takes open files, gives bytes and offsets; what the bytes mean is the record codec's.
+// An index (`.idx`) holds the offset of each record, 8 bytes little-endian each, in order. It speeds up seeks and is never an
+// authority: whoever uses it checks what it finds there, and it is written again when it is missing or wrong.
 
+import { join } from 'node:path';
+import { replaceFile } from '../../lib/replace-file.ts';
+import { errorCode } from '../../lib/system-error.ts';
 import type { Disk, DiskFile } from '../../ports/runtime.ts';
 import { recordStart } from './record-codec.ts';
 
@@ -12,7 +17,7 @@ export function mailboxName(first: number): string {
 }
 
 /** Name of the index beside it. */
-export function indexName(first: number): string {
+function indexName(first: number): string {
   return `${String(first).padStart(12, '0')}.idx`;
 }
 
@@ -84,5 +89,35 @@ export async function lastRawRecord(file: DiskFile): Promise<Buffer | undefined>
     const at = tail.lastIndexOf(boundary);
     if (at !== -1) return tail.subarray(at + 1);
     if (from === 0) return tail.length > 0 ? tail : undefined;
+  }
+}
+
+/** Writes the index of a mailbox. Not synced: it can be lost. Trouble is not reported: without it a seek reads the mailbox. */
+export async function writeIndex(disk: Disk, folder: string, first: number, offsets: readonly number[]): Promise<void> {
+  const bytes = Buffer.allocUnsafe(offsets.length * 8);
+  offsets.forEach((offset, i) => bytes.writeBigUInt64LE(BigInt(offset), i * 8));
+  try {
+    await replaceFile(disk, join(folder, indexName(first)), bytes, { sync: false });
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+  }
+}
+
+/** Where the index says that `sequence` starts, or undefined when there is no index or it does not reach that far. */
+export async function indexedOffset(
+  disk: Disk,
+  folder: string,
+  first: number,
+  sequence: number,
+): Promise<number | undefined> {
+  const path = join(folder, indexName(first));
+  if ((await disk.sizeOf(path)) === undefined) return undefined;
+  const file = await disk.open(path, 'read');
+  try {
+    const entry = Buffer.alloc(8);
+    const got = await file.read(entry, (sequence - first) * 8);
+    return got === 8 ? Number(entry.readBigUInt64LE()) : undefined;
+  } finally {
+    await file.close();
   }
 }

@@ -9,8 +9,7 @@ import { errorCode } from '../../lib/system-error.ts';
 import type { Runtime } from '../../ports/runtime.ts';
 import { isCommitPositionFile, type CommitPosition, readCommitPosition } from './commit-position.ts';
 import { BrokenRecord, decodeRecord } from './record-codec.ts';
-import { indexedOffset, writeIndex } from './index-file.ts';
-import { listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
+import { indexedOffset, listMailboxes, mailboxName, rawRecords, writeIndex } from './mailbox-file.ts';
 import { readLogId } from '../log-id.ts';
 import { mailboxFolder } from './writer.ts';
 

@@ -18,8 +18,7 @@ import type { FencedLock } from '../fencing/fencing.ts';
 import type { CommitPosition } from './commit-position.ts';
 import { MailboxFingerprints, newestFingerprint, writeFingerprints } from '../dedup/fingerprint-file.ts';
 import { BrokenRecord, decodeRecord, firstChain, nextChain } from './record-codec.ts';
-import { writeIndex } from './index-file.ts';
-import { lastRawRecord, listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
+import { lastRawRecord, listMailboxes, mailboxName, rawRecords, writeIndex } from './mailbox-file.ts';
 
 /** The end of the order. */
 export interface Recovered {

@@ -7,7 +7,7 @@ import { ConfigError, DamagedLogError, FencedError, InUseError } from '../../mod
 import type { NewRequest } from '../../model/request.ts';
 import type { RequestWriter } from '../../ports/request-log.ts';
 import { deferred } from '../../lib/async.ts';
-import { startThread } from '../../lib/node/thread.ts';
+import { startThread } from '../../lib/node/spawn.ts';
 import type { Rotation } from './writer.ts';
 
 /** What the thread is begun with. */
