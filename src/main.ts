@@ -33,12 +33,12 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
     const { startIntake } = await import('./intake/intake.ts');
     const openLog = async () => {
       const { mailbox_bytes: bytes, mailbox_count: count, mailbox_seconds: seconds } = config.spool;
-      const repeatMs = config.smtp.duplicate_seconds * 1000;
+      const duplicateMs = config.smtp.duplicate_seconds * 1000;
       const rotation = { bytes, count, seconds };
       const { writer, epoch, lastSequence, cut } = await openWriterClient({
         spool,
         rotation,
-        repeatMs,
+        duplicateMs,
         rehearsal: config.serve.rehearsal,
       });
       if (cut) log.warn({ ...cut }, 'an unfinished write was cut away and kept beside the mailboxes');

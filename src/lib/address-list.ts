@@ -1,4 +1,5 @@
-// IP addresses and networks, in one form that can be compared. Pure: takes texts, gives texts and answers.
+// IP addresses and networks in one comparable form. Pure: takes texts, gives texts and answers.
+// Texts that are no address give undefined or false; only a list that is made of one throws.
 
 import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
 

@@ -1,6 +1,6 @@
 // Group commit without a timer: what arrives while one write is under way gathers, and goes together in the next. Takes items
-// and a way to write a group of them; gives each item's result once its group is written. A failed write fails its own
-// group only: whoever may not write again after a failure throws at the next one. Owns what waits; whoever adds bounds it.
+// and a way to write a group of them; gives each item's result once its group is written. A failed write fails its own group
+// only: whoever may not write again after a failure throws at the next one. What waits is not bounded here; the caller bounds it.
 
 /** The most in one group; a single item always fits. */
 export interface GroupLimits<Item> {

@@ -1,4 +1,5 @@
-// Makes a server listen, and says in words why it cannot. Takes the key that names the port, for the words.
+// Makes a server listen and gives its address. When that fails it throws an Error that says why in words,
+// and names the configuration section to change.
 
 import type { AddressInfo, Server } from 'node:net';
 import { errorCode } from './system-error.ts';

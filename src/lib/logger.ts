@@ -1,4 +1,5 @@
-// Every logger of Seawall, and what is never logged. One line an event: JSON in production, readable on a terminal.
+// Makes every logger of Seawall and keeps secrets out of all of them. One line an event on standard output: JSON in production,
+// readable on a terminal. Takes the stage's name and the configuration; a logger never throws.
 
 import { type Logger as PinoLogger, destination, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';

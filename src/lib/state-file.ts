@@ -1,6 +1,6 @@
-// A small file in the spool in which a process says how it is, for whoever looks. Takes a state, replaces the file as a whole;
-// while one is being written the newest waits. Nobody's authority: the reader asks whether the process that wrote it
-// lives, and a disk that does not take the file is no trouble of the process's. Owns the file.
+// A small file in which a process says how it is, for whoever looks. Takes a state and replaces the file as a whole; while one
+// write is under way only the newest state waits. It is a view, never an authority: the reader checks that the process that
+// wrote it lives, and a disk that does not take the file is ignored.
 
 import { errorCode } from './system-error.ts';
 import type { Clock, ProcessIdentity, Runtime } from '../ports/runtime.ts';

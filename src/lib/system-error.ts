@@ -1,4 +1,5 @@
-// What the operating system says when a call fails.
+// What the operating system says when a call fails: its code, and whether the disk is in trouble.
+// Takes any caught value; never fails.
 
 /** The `code` of a system error (ENOENT …), or undefined. */
 export function errorCode(error: unknown): string | undefined {

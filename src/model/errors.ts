@@ -1,4 +1,5 @@
-// The errors that mean something to whoever catches them. Each message says what was expected, what came and what to do.
+// The errors that mean something to whoever catches them, and the exit codes that go with them.
+// Each message says what was expected, what was found instead and what to do.
 
 /** A configuration file or variable that cannot be used. The daemon does not start. */
 export class ConfigError extends Error {
@@ -15,7 +16,7 @@ export class FencedError extends Error {
   override readonly name = 'FencedError';
 }
 
-/** A kept record is not what its digest, chain or place says. Nothing goes on until a person has looked. */
+/** A kept record is not what its digest, chain or position says. Nothing goes on until a person has looked. */
 export class DamagedLogError extends Error {
   override readonly name = 'DamagedLogError';
 }

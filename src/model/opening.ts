@@ -1,5 +1,5 @@
-// When mail is taken: the hour of the opening, its phases, its end. Takes the words of the configuration, gives instants and
-// where a moment stands between them. Pure. A time that is not one, or not the only one, is an Error that says why.
+// When mail is taken: the hour of the opening, its phases, its end. Takes the words of the configuration, gives instants, and
+// tells where a moment stands between them. Pure. A time that does not exist, or exists twice, is an Error that says why.
 
 /** An instant, and how it was meant: with the offset from UTC that holds there then, as 2026-12-01T09:00:00+01:00. */
 export interface Hour {

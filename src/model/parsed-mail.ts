@@ -1,5 +1,5 @@
-// What a request asks for, as far as it could be told from the kept mail. A view and not the record: it is made again
-// whenever somebody looks, and decides nothing about a request. Plain data, cleaned of what could speak to a terminal.
+// What a request asks for, as far as the kept mail tells. A view and not the record: it is made again whenever somebody looks,
+// and decides nothing about a request. Plain data, cleaned of control sequences; a mail that cannot be read gives `unparsedMail`.
 
 import type { StoredRequest } from './request.ts';
 

@@ -1,5 +1,5 @@
-// Sequence numbers in the compact form of ranges: for lists in an order, and for sets. Neighbours melt together, so that a
-// million numbers in a row are one pair. Pure; never fails.
+// Sequence numbers in the compact form of ranges, as lists in an order and as sets: neighbours are merged, so a million numbers
+// in a row are one pair. Pure, and nothing fails.
 
 /** First and last, both included. */
 export type Range = readonly [first: number, last: number];
@@ -24,7 +24,7 @@ export function fromRanges(ranges: readonly Range[]): number[] {
 
 /** A set that costs memory for its gaps, not for its members. Whoever cannot bound the gaps calls `forgetOldest`. */
 export class RangeSet {
-  /** Ascending, apart from one another by at least one missing number; no pair is ever changed in place. */
+  /** Ascending, apart from one another by at least one missing number; no pair is ever modified. */
   readonly #ranges: Range[];
   #size = 0;
 

@@ -1,4 +1,5 @@
-// What a registrar is: plain data, nothing of ours.
+// What a registrar is, and by which evidence one is known. Plain data that the registrar book fills and the stages read;
+// nothing here checks it: the book does, and fails with a sentence that names the entry.
 
 /** By what a registrar was known. */
 export type Evidence = 'certificate' | 'auth' | 'network' | 'envelope';

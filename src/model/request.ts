@@ -1,4 +1,5 @@
-// What a registration request is, before and after the log has given it its place. Plain data: no I/O.
+// What a registration request is, before and after the log has given it its number. Plain data: no I/O, and nothing fails.
+// The envelope and the client go into the record as JSON, so fields may be added here, but none may change its meaning.
 
 import type { Evidence } from './registrar.ts';
 
@@ -44,7 +45,7 @@ interface Client extends Stamps {
   readonly via?: string;
 }
 
-/** A complete message (final dot read) that asks for a place in the order. */
+/** A complete message (final dot read) that asks for a number in the order. */
 export interface NewRequest {
   /** Unique to this attempt: the log recognises a retry after an unknown outcome by it. */
   readonly id: string;
@@ -58,7 +59,7 @@ export interface NewRequest {
   readonly fingerprint?: string;
 }
 
-/** A request in its place. `message` is byte for byte what the registrar sent: size and digest were checked on reading. */
+/** A request with its number. `message` is byte for byte what the registrar sent: size and digest were checked on reading. */
 export interface StoredRequest extends NewRequest {
   /** 1, 2, 3 … without gaps. */
   readonly sequence: number;

@@ -1,4 +1,5 @@
-// Tickets: the name of a place in the order that a person can read out over the phone.
+// Tickets: a sequence number in a form that can be read out over the phone, with a check character (ISO 7064 MOD 37,2).
+// Takes a number and gives its ticket, and back; a text that is no ticket gives undefined.
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*';
 

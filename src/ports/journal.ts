@@ -1,4 +1,5 @@
-// A stage's own durable memory: small events, appended and replayed. The log says what came; a journal says what was done about it.
+// The port for a stage's own durable memory: small events, appended and replayed. The log says what came; a journal says what
+// was done about it. Opening fails with InUseError, or with DamagedLogError when what stands there cannot be trusted.
 
 /** A journal of one stage. One holder at a time; a second one fences the first. */
 export interface Journal<Event> {

@@ -1,18 +1,18 @@
-// THE port: all that a stage may know of storage. One total order of requests; the log gives the numbers.
-// The default log is src/spool (mailboxes on a disk); a replicated one can stand behind the same words.
+// The port of the request log: all that a stage may know of storage. One total order of requests; the log gives the numbers.
+// The default implementation is src/spool (mailboxes on a disk); a replicated log can stand behind the same interfaces.
 
 import type { NewRequest, StoredRequest } from '../model/request.ts';
 
 /** The writing side, held by one intake at a time. */
 export interface RequestWriter {
   /**
-   * Gives each request the next place in the order and resolves with their sequence numbers, in the order of the array,
+   * Gives each request the next number in the order and resolves with their sequence numbers, in the order of the array,
    * once all of them are on stable storage. A rejection means that the outcome is unknown: each of them is kept or not.
    * After a rejection the writer never writes again; whoever holds it leaves, and the next writer recovers.
    * A request whose `id` is already in the log from an attempt of unknown outcome keeps its first number; so does one that
    * has a fingerprint in common with a request kept within the log's window, or with one before it in the array. It is
    * not stored again. New numbers ascend: one that is not above all before it is a request's that was there already.
-   * The log proves a common fingerprint by the kept request itself, and where it cannot, gives a place of its own.
+   * The log proves a common fingerprint by the kept request itself, and where it cannot, gives a number of its own.
    * Call it again only after the promise has settled.
    */
   append(requests: readonly NewRequest[]): Promise<number[]>;

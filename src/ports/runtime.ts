@@ -1,5 +1,5 @@
-// Time, randomness, ids and the disk, as the rest of Seawall sees them. Injected everywhere, so that a simulation can
-// turn the clock and break the disk. The real ones are in node-runtime.ts.
+// Time, randomness, ids, the disk and processes, as the rest of Seawall sees them. They are injected everywhere, so that a
+// simulation can turn the clock and break the disk. The real ones are in lib/node/runtime.ts; errors carry the system's code.
 
 export interface Timer {
   cancel(): void;

@@ -1,4 +1,5 @@
-// What every stage shows to the composition root.
+// What every stage shows to the composition root: where it listens, why it cannot go on, and how to stop it.
+// A stage that cannot start throws instead of giving one of these.
 
 /** A running stage. */
 export interface Stage {

@@ -1,7 +1,7 @@
-// Journals on a disk: one line a write, `digest JSON-array-of-events`. Takes events, makes them durable, applies them. Owns
-// the file `<name>.journal` while it holds the claim of that name. A line that is not whole can only be the last one: its
-// write never came back. Each opening, and now and then a write, replaces the file by a snapshot of the state, so its size
-// goes with what is outstanding; a holder that was fenced keeps the file that nobody reads any more.
+// Journals on a disk: `<name>.journal`, one line a write, each `digest JSON-array-of-events`. Takes events, puts them on stable
+// storage, applies them to the holder's state. Only the last line can be unfinished, because its write never came back; any
+// other line that is not whole is a DamagedLogError. Each opening, and now and then a write, replaces the file by a snapshot
+// of the state, so its size goes with what is outstanding. A fenced holder is left with a file that has no name any more.
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
@@ -74,15 +74,15 @@ class JournalFile<Event> implements Journal<Event> {
   #stopped: Error | undefined;
   readonly #lost = deferred<Error>();
 
-  constructor(disk: Disk, spool: string, name: string, state: JournalState<Event>, held: FencedLock) {
+  constructor(disk: Disk, spool: string, name: string, state: JournalState<Event>, lock: FencedLock) {
     this.#disk = disk;
     this.#spool = spool;
     this.#name = name;
     this.#state = state;
-    this.#lock = held;
-    this.epoch = held.epochName;
+    this.#lock = lock;
+    this.epoch = lock.epochName;
     this.#commit = new GroupCommit((group) => this.#write(group));
-    void held.lost.then((reason) => this.#stop(reason));
+    void lock.lost.then((reason) => this.#stop(reason));
   }
 
   get lost(): Promise<Error> {
@@ -150,7 +150,7 @@ class JournalFile<Event> implements Journal<Event> {
 }
 
 /**
- * Opens the journal `name` in `spool`: claims it, replays it into `state`, and begins a fresh file.
+ * Opens the journal `name` in `spool`: takes its lock, replays it into `state`, and begins a fresh file.
  * @throws InUseError when a living process holds it, DamagedLogError when it cannot be trusted
  */
 export async function openJournalFile<Event>(
@@ -160,14 +160,14 @@ export async function openJournalFile<Event>(
   name: string,
   state: JournalState<Event>,
 ): Promise<Journal<Event>> {
-  const held = await acquireFencedLock(runtime, locks, spool, name);
+  const lock = await acquireFencedLock(runtime, locks, spool, name);
   try {
     await replayJournal(runtime.disk, spool, name, state);
-    const journal = new JournalFile(runtime.disk, spool, name, state, held);
+    const journal = new JournalFile(runtime.disk, spool, name, state, lock);
     await journal.compact();
     return journal;
   } catch (error) {
-    await held.release();
+    await lock.release();
     throw error;
   }
 }

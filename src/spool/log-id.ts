@@ -1,6 +1,6 @@
-// The log's own name, and with it what kind of log it is: a rehearsal's says so in its name, which is made once, when the
-// log is begun, and which the chain of every record starts from. So a rehearsal cannot be passed off as the day, nor
-// the day's spool be written to by a rehearsal. Gives the name; a log of the other kind is a ConfigError.
+// The log's own name (`log-id`), made once when the log is begun; the chain of records starts from it. A rehearsal's name says
+// so, which keeps a rehearsal from being passed off as the day, and the day's spool from being written to by a rehearsal.
+// Takes a spool, gives the name; a log of the other kind is a ConfigError.
 
 import { join } from 'node:path';
 import { ConfigError } from '../model/errors.ts';
@@ -35,8 +35,8 @@ function assertKind(logId: string, spool: string, rehearsal: boolean): void {
 }
 
 /**
- * Looks whether a spool may be used, before anything is written to it. What cannot be read now is no answer: whoever claims
- * the log looks again.
+ * Looks whether a spool may be used, before anything is written to it. What cannot be read now decides nothing: whoever
+ * takes the lock of the log looks again.
  * @throws ConfigError when it is begun and of the other kind
  */
 export async function checkKind(disk: Disk, spool: string, rehearsal: boolean): Promise<void> {
@@ -47,15 +47,15 @@ export async function checkKind(disk: Disk, spool: string, rehearsal: boolean): 
   if (logId !== undefined) assertKind(logId, spool, rehearsal);
 }
 
-/** The name of the log whose claim is held; made now if it has none yet. @throws ConfigError as `checkKind` */
-export async function logIdFor(runtime: Runtime, held: FencedLock, spool: string, rehearsal: boolean): Promise<string> {
+/** The name of the log whose lock is held; made now if it has none yet. @throws ConfigError as `checkKind` */
+export async function logIdFor(runtime: Runtime, lock: FencedLock, spool: string, rehearsal: boolean): Promise<string> {
   const known = await readLogId(runtime.disk, spool);
   if (known !== undefined) {
     assertKind(known, spool, rehearsal);
     return known;
   }
   const id = `${rehearsal ? rehearsalPrefix : ''}${runtime.ids.uuid()}`;
-  const file = await held.replace(join(spool, 'log-id'), (fresh) => fresh.write(Buffer.from(`${id}\n`), 0));
+  const file = await lock.replace(join(spool, 'log-id'), (fresh) => fresh.write(Buffer.from(`${id}\n`), 0));
   await file.close();
   await runtime.disk.syncFolder(spool);
   return id;

@@ -153,7 +153,7 @@ test('a copy is known after a restart and after a kill, across mailboxes', async
   assert.equal((await readAll(spool)).length, 51);
 });
 
-/** A runtime to which every other process looks dead, so that a claim can be taken from a writer of this very process. */
+/** A runtime to which every other process looks dead, so that a lock can be taken from a writer of this very process. */
 function abandoned(runtime: Runtime): Runtime {
   return { ...runtime, processes: { ...runtime.processes, state: () => 'dead' } };
 }

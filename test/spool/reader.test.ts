@@ -36,7 +36,7 @@ test('a wait that is aborted gives nothing', async (t) => {
   assert.deepEqual(await waiting, []);
 });
 
-test('what stands in the file behind the durable position is not seen', async (t) => {
+test('what stands in the file behind the commit position is not seen', async (t) => {
   const spool = await temporaryFolder(t);
   const writer = await openWriter(t, spool);
   await writer.append([request('one\r\n')]);

@@ -15,7 +15,7 @@ import { until } from '../support/verbs.ts';
 
 /**
  * A spool as a crash leaves it: three requests in their own batches that were acknowledged, and `unacknowledged` ones in a
- * last batch that never came back (the durable position does not cover it).
+ * last batch that never came back (the commit position does not cover it).
  */
 async function crashedSpool(
   t: TestContext,

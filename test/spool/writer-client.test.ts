@@ -8,8 +8,8 @@ import { openWriterClient } from '../../src/spool/mailbox/writer-client.ts';
 import { request } from '../support/memory.ts';
 import { atEnd, largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
 
-const open = (spool: string, repeatMs = 0, rehearsal = false) =>
-  openWriterClient({ spool, rotation: largeMailboxes, repeatMs, rehearsal });
+const open = (spool: string, duplicateMs = 0, rehearsal = false) =>
+  openWriterClient({ spool, rotation: largeMailboxes, duplicateMs, rehearsal });
 
 test('requests cross to the writing thread byte for byte, and their numbers come back', async (t) => {
   const spool = await temporaryFolder(t);
@@ -77,13 +77,13 @@ test('a writer that another one has replaced is lost, and rejects what is append
   await writer.close();
 });
 
-test("a rehearsal's log is not opened in earnest, nor the day's for a rehearsal, by whoever has its claim", async (t) => {
+test("a rehearsal's log is not opened in earnest, nor the day's for a rehearsal, by whoever holds its lock", async (t) => {
   for (const rehearsal of [true, false]) {
     const spool = await temporaryFolder(t);
     const { writer } = await open(spool, 0, rehearsal);
     await writer.close();
     await assert.rejects(open(spool, 0, !rehearsal), { name: 'ConfigError', message: /rehearsal/ });
-    // The refused one has given its claim back.
+    // The refused one has given its lock back.
     const again = await open(spool, 0, rehearsal);
     await again.writer.close();
   }

@@ -44,9 +44,9 @@ export async function intakeOn(
     config,
     runtime,
     openLog: async () => {
-      const repeatMs = config.smtp.duplicate_seconds * 1000;
+      const duplicateMs = config.smtp.duplicate_seconds * 1000;
       const { rehearsal } = config.serve;
-      const { writer } = await openMailboxWriter(runtime, lockFiles, spool, rotation, repeatMs, rehearsal);
+      const { writer } = await openMailboxWriter(runtime, lockFiles, spool, rotation, duplicateMs, rehearsal);
       setImmediate(opened.resolve);
       return writer;
     },

@@ -1,7 +1,7 @@
 // Tells whether a password is right, for whoever lets people in. Takes where it comes from, a name, a password and the hash
 // to compare with. A hash is slow on purpose and one is made at a time, so passwords wait: clients (an IPv4 address, an IPv6
-// /64) are served in turn, those that have not failed lately first, and whoever guesses delays guessers only. Fails with
-// BusyError when too many wait. Keeps signatures of what was right, in memory, and never a password beyond its turn.
+// /64) are served round robin, those that have not failed lately first, and whoever guesses delays guessers only. Fails with
+// BusyError when too many wait. Keeps signatures of what was right, in memory, and never a password longer than it takes to check it.
 
 import { createHmac } from 'node:crypto';
 import type { Runtime } from '../../ports/runtime.ts';
@@ -37,7 +37,7 @@ export class PasswordCheck {
   readonly #throttle: LoginThrottle;
   /** By name, the proof of the password that was right last. */
   readonly #known = new Map<string, string>();
-  /** By client, what waits, by its proof; the client whose turn is next comes first. */
+  /** By client, what waits, by its proof; the client that is served next comes first. */
   readonly #queues = new Map<string, Map<string, Waiting>>();
   #waiting = 0;
   #hashing = false;
@@ -52,7 +52,7 @@ export class PasswordCheck {
    * Whether `password` is the one behind `hash`. The answer "no" comes late, and ever later for a client that goes on failing.
    * @param address the IP address it comes from
    * @param hash undefined: nobody has that name, or no password
-   * @throws BusyError at once, or when the place in the queue went to a client that has not failed
+   * @throws BusyError at once, or when a client that has not failed needed the room
    */
   async isRight(address: string, name: string, password: string, hash: string | undefined): Promise<boolean> {
     const proof = createHmac('sha256', this.#key)
@@ -90,7 +90,7 @@ export class PasswordCheck {
     return result;
   }
 
-  /** Takes the last place of a client that has failed, for one that has not. */
+  /** Removes the last password of a client that has failed, for one that has not. */
   #makeRoom(client: string): boolean {
     if (this.#throttle.hasFailed(client)) return false;
     for (const [each, queue] of this.#queues) {

@@ -1,4 +1,5 @@
-// The real clock, randomness and disk. Apart from this file nothing in Seawall names node:fs, timers, Date.now or node:crypto's random.
+// The real clock, randomness, disk and process table: the only file that names node:fs, timers, Date.now or random numbers.
+// Everything else takes them from here through ports/runtime.ts. Failures are Node's own, with their system code.
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type FSWatcher, readFileSync, readlinkSync, watch } from 'node:fs';

@@ -1,7 +1,7 @@
-// Knows a request that is kept already when it comes again. Takes a request's fingerprint, gives the sequence of the
-// first one. What it remembers is a help, never an authority: a hit counts only when the record itself is read and has
-// the same fingerprint within the window. Whatever cannot be read or proved is no hit: the request then gets a place
-// of its own, which loses nothing. Owns the table in memory and the fingerprint files beside the mailboxes.
+// Recognises a request that is kept already when it comes again. Takes a request's fingerprint, gives the sequence of the first
+// one. What it remembers is never an authority: a hit counts only when the record itself is read and has the same fingerprint
+// within the window. What cannot be read or proved is no hit: the request then gets a number of its own, which loses
+// nothing. Keeps the table in memory and writes the fingerprint files beside the mailboxes.
 
 import { join } from 'node:path';
 import type { NewRequest, StoredRequest } from '../../model/request.ts';
@@ -31,7 +31,7 @@ export class Deduplicator {
   readonly #windowMs: number;
   readonly #table = new FingerprintTable();
   readonly #firsts: number[] = [];
-  #marks: MailboxFingerprints;
+  #current: MailboxFingerprints;
   #rebuilding: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -39,12 +39,12 @@ export class Deduplicator {
     this.#runtime = runtime;
     this.#folder = folder;
     this.#windowMs = windowMs;
-    this.#marks = new MailboxFingerprints(first);
+    this.#current = new MailboxFingerprints(first);
   }
 
   /**
    * Loads what the files beside the mailboxes say. Mailboxes without a good file are read in the background, after the log
-   * is open: until then a copy of one of theirs gets a place of its own.
+   * is open: until then a copy of one of their requests gets a number of its own.
    * @param firsts first sequences of all finished mailboxes, ascending @param next first sequence of the one just begun
    * @param windowMs how long a kept request's copies are known, milliseconds
    */
@@ -55,29 +55,29 @@ export class Deduplicator {
     next: number,
     windowMs: number,
   ): Promise<Deduplicator> {
-    const repeats = new Deduplicator(runtime, folder, windowMs, next);
-    repeats.#firsts.push(...firsts);
+    const deduplicator = new Deduplicator(runtime, folder, windowMs, next);
+    deduplicator.#firsts.push(...firsts);
     const missing: Finished[] = [];
     const recent: Finished[] = [];
     for (const [i, first] of [...firsts.entries()].toReversed()) {
       const finished = { first, count: (firsts[i + 1] ?? next) - first };
       const newest = await newestFingerprint(runtime.disk, folder, first);
-      if (newest !== undefined && repeats.#until(newest) <= runtime.clock.elapsed()) break;
+      if (newest !== undefined && deduplicator.#until(newest) <= runtime.clock.elapsed()) break;
       recent.unshift(finished);
     }
     for (const finished of recent) {
-      const marks = await readFingerprints(runtime.disk, folder, finished.first, finished.count);
-      if (!marks)
+      const fingerprints = await readFingerprints(runtime.disk, folder, finished.first, finished.count);
+      if (!fingerprints)
         missing.unshift(finished); // the newest first: the likeliest to come again
       else {
-        const until = repeats.#until(marks.newest);
-        marks.each((sequence, high, low) =>
-          repeats.#table.add(sequence, { high, low }, until, runtime.clock.elapsed()),
+        const until = deduplicator.#until(fingerprints.newest);
+        fingerprints.each((sequence, high, low) =>
+          deduplicator.#table.add(sequence, { high, low }, until, runtime.clock.elapsed()),
         );
       }
     }
-    repeats.#rebuilding = repeats.#rebuild(missing);
-    return repeats;
+    deduplicator.#rebuilding = deduplicator.#rebuild(missing);
+    return deduplicator;
   }
 
   /** When a request of that age may be forgotten, on the clock that never jumps: a wall clock put forward forgets nothing. */
@@ -88,8 +88,8 @@ export class Deduplicator {
 
   /** A request with that first sequence begins a new mailbox: the one before is finished, and its file is written. */
   async rotated(first: number): Promise<void> {
-    const finished = this.#marks;
-    this.#marks = new MailboxFingerprints(first);
+    const finished = this.#current;
+    this.#current = new MailboxFingerprints(first);
     if (finished.count === 0) return;
     this.#firsts.push(finished.first);
     await writeFingerprints(this.#runtime.disk, this.#folder, finished);
@@ -98,7 +98,7 @@ export class Deduplicator {
   /** Remembers a request that is kept now. Every request of a mailbox, in order. */
   add(sequence: number, request: NewRequest): void {
     const { fingerprint, receivedAt } = request;
-    this.#marks.push(receivedAt, fingerprint);
+    this.#current.push(receivedAt, fingerprint);
     if (fingerprint === undefined) return;
     const now = this.#runtime.clock.elapsed();
     this.#table.add(sequence, keyOf(fingerprint), now + this.#windowMs, now);
@@ -128,7 +128,7 @@ export class Deduplicator {
 
   async #read(sequence: number, offsetNow: number | undefined): Promise<StoredRequest | undefined> {
     const { disk } = this.#runtime;
-    const first = offsetNow === undefined ? this.#firsts.findLast((each) => each <= sequence) : this.#marks.first;
+    const first = offsetNow === undefined ? this.#firsts.findLast((each) => each <= sequence) : this.#current.first;
     if (first === undefined) return undefined;
     try {
       const offset = offsetNow ?? (await indexedOffset(disk, this.#folder, first, sequence));
@@ -157,22 +157,24 @@ export class Deduplicator {
       if (this.#closed) return;
       try {
         const file = await disk.open(join(this.#folder, mailboxName(first)), 'read');
-        const marks = new MailboxFingerprints(first);
+        const fingerprints = new MailboxFingerprints(first);
         try {
           const last = await lastRawRecord(file);
           if (!last || this.#until(decodeRecord(last).request.receivedAt) <= clock.elapsed()) return;
           for await (const { bytes } of rawRecords(file, 0, await file.size(), 262_144)) {
             if (this.#closed) return;
             const { request } = decodeRecord(bytes);
-            marks.push(request.receivedAt, fingerprintOf(request));
+            fingerprints.push(request.receivedAt, fingerprintOf(request));
           }
         } finally {
           await file.close();
         }
-        this.#table.addOlder(first, count, this.#until(marks.newest), clock.elapsed(), (add) => marks.each(add));
-        await writeFingerprints(disk, this.#folder, marks);
+        this.#table.addOlder(first, count, this.#until(fingerprints.newest), clock.elapsed(), (add) =>
+          fingerprints.each(add),
+        );
+        await writeFingerprints(disk, this.#folder, fingerprints);
       } catch (error) {
-        // A mailbox that cannot be read is not this part's to judge.
+        // A mailbox that cannot be read is for recovery and `verify` to report.
         if (!(error instanceof BrokenRecord) && errorCode(error) === undefined) throw error;
       }
     }
@@ -187,7 +189,7 @@ export class Deduplicator {
   async close(healthy: boolean): Promise<void> {
     this.#closed = true;
     await this.#rebuilding;
-    if (healthy && this.#marks.count > 0) await writeFingerprints(this.#runtime.disk, this.#folder, this.#marks);
+    if (healthy && this.#current.count > 0) await writeFingerprints(this.#runtime.disk, this.#folder, this.#current);
   }
 }
 

@@ -77,11 +77,11 @@ export class MailboxFingerprints {
     const entries = bytes.subarray(headerBytes);
     if (!digest(bytes, entries).equals(bytes.subarray(signedBytes, headerBytes))) return undefined;
     if (newestIn(bytes) === undefined || bytes.readDoubleLE(8) !== first) return undefined;
-    const marks = new MailboxFingerprints(first);
-    marks.count = count;
-    marks.newest = bytes.readDoubleLE(16);
-    marks.#entries = entries;
-    return marks;
+    const fingerprints = new MailboxFingerprints(first);
+    fingerprints.count = count;
+    fingerprints.newest = bytes.readDoubleLE(16);
+    fingerprints.#entries = entries;
+    return fingerprints;
   }
 }
 
@@ -96,10 +96,10 @@ function newestIn(header: Buffer): number | undefined {
 }
 
 /** Writes the file. Trouble is not reported: without it the next start reads the mailbox. */
-export async function writeFingerprints(disk: Disk, folder: string, marks: MailboxFingerprints): Promise<void> {
+export async function writeFingerprints(disk: Disk, folder: string, fingerprints: MailboxFingerprints): Promise<void> {
   try {
-    const path = join(folder, fingerprintName(marks.first));
-    await replaceFile(disk, path, marks.toBytes(), { sync: false });
+    const path = join(folder, fingerprintName(fingerprints.first));
+    await replaceFile(disk, path, fingerprints.toBytes(), { sync: false });
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
   }
@@ -121,7 +121,7 @@ export async function newestFingerprint(disk: Disk, folder: string, first: numbe
   }
 }
 
-/** The marks of a mailbox that holds `count` requests; undefined when the file is missing or wrong. */
+/** The fingerprints of a mailbox that holds `count` requests; undefined when the file is missing or wrong. */
 export async function readFingerprints(
   disk: Disk,
   folder: string,

@@ -1,12 +1,12 @@
 // Fingerprints in memory: from a key of 64 bits to the sequences that may have it. Takes keys with their sequences, gives
-// candidates, which the caller proves. Owns generations of two flat arrays each: 8 bytes a slot, at most two thirds full,
-// about 12 to 24 bytes a request, and a generation goes as a whole when its window is over.
+// candidates, which the caller proves. Holds generations of two flat arrays each: 8 bytes a slot, at most two thirds full,
+// about 12 to 24 bytes a request; a generation goes as a whole when its window is over.
 
 /** Keys in one generation; its arrays take 4 MiB. */
 const generationKeys = 262_144;
 /**
  * The most keys in all: those of 16 million requests, about 256 MiB. Past that the oldest go before their time, and
- * copies of them get places of their own.
+ * copies of them get numbers of their own.
  */
 const keysMax = 64 * generationKeys;
 
@@ -20,7 +20,7 @@ class Generation {
   count = 0;
   readonly #mask: number;
   readonly #tags: Uint32Array;
-  readonly #places: Uint32Array;
+  readonly #sequences: Uint32Array;
 
   constructor(base: number, capacity: number) {
     this.base = base;
@@ -28,7 +28,7 @@ class Generation {
     const slots = 2 ** Math.ceil(Math.log2(Math.max(16, capacity * 1.5)));
     this.#mask = slots - 1;
     this.#tags = new Uint32Array(slots);
-    this.#places = new Uint32Array(slots);
+    this.#sequences = new Uint32Array(slots);
   }
 
   takes(sequence: number): boolean {
@@ -38,17 +38,17 @@ class Generation {
   add(sequence: number, high: number, low: number): void {
     let slot = high & this.#mask;
     // Where a key comes again its first holder's window is over, or it was never looked for: the newest counts.
-    while (this.#places[slot] !== 0 && this.#tags[slot] !== low) slot = (slot + 1) & this.#mask;
-    if (this.#places[slot] === 0) this.count++;
+    while (this.#sequences[slot] !== 0 && this.#tags[slot] !== low) slot = (slot + 1) & this.#mask;
+    if (this.#sequences[slot] === 0) this.count++;
     this.#tags[slot] = low;
-    this.#places[slot] = sequence - this.base + 1;
+    this.#sequences[slot] = sequence - this.base + 1;
   }
 
   find(high: number, low: number): number | undefined {
     for (let slot = high & this.#mask; ; slot = (slot + 1) & this.#mask) {
-      const place = this.#places[slot];
-      if (place === 0 || place === undefined) return undefined;
-      if (this.#tags[slot] === low) return this.base + place - 1;
+      const entry = this.#sequences[slot];
+      if (entry === 0 || entry === undefined) return undefined;
+      if (this.#tags[slot] === low) return this.base + entry - 1;
     }
   }
 }

@@ -1,5 +1,5 @@
 // What tells a copy of a kept request from a new request. The client that never saw its `250` sends again; its copy is told the
-// first one's ticket and gets no second place. Takes a request, gives its fingerprint: pure, and the same for the kept record.
+// first one's ticket and gets no second number. Takes a request, gives its fingerprint: pure, and the same for the kept record.
 //
 // Two requests are the same when all of this is equal:
 //   who      the registrar and by what it was known, or that it was not known; and the envelope sender. Where that proves
@@ -7,8 +7,8 @@
 //            the client's address too: nobody can make another's request look like a copy by sending it first;
 //   to whom  the recipients, and the phase of the opening: what is sent again at its hour is no copy of what came too early;
 //   what     the header section, byte for byte but for the fields that relays add on the way, and the body byte for byte.
-// What is not surely a copy is a request of its own: a place too many is the registry's to refuse, and a lost request is
-// nobody's to mend.
+// What is not surely a copy is a request of its own: the registry can refuse one request too many, but nobody
+// can bring back a lost one.
 
 import { hash } from 'node:crypto';
 import { clientOf } from '../../lib/address-list.ts';
@@ -39,10 +39,10 @@ function phase({ early, late, phase: name }: NewRequest['client']): readonly str
 export function fingerprintOf(request: Pick<NewRequest, 'envelope' | 'client' | 'message'>): string {
   const { client, envelope, message } = request;
   const recipients = envelope.to.map((each) => each.toLowerCase()).toSorted();
-  const parties = JSON.stringify([sender(request), recipients, ...phase(client)]);
+  const correspondents = JSON.stringify([sender(request), recipients, ...phase(client)]);
   const end = message.indexOf(endOfHeaders, 0, 'latin1');
   const bodyAt = end === -1 ? message.length : end + endOfHeaders.length;
   const headers = message.toString('latin1', 0, bodyAt);
   const told = bodyAt > headerBytes ? headers : headers.replace(addedByRelays, '');
-  return hash('sha256', `${parties} ${hash('sha256', told)} ${hash('sha256', message.subarray(bodyAt))}`);
+  return hash('sha256', `${correspondents} ${hash('sha256', told)} ${hash('sha256', message.subarray(bodyAt))}`);
 }

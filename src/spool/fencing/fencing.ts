@@ -1,37 +1,37 @@
-// The right to be the one writer of a log, or the one holder of a journal. Two things together: a lock, which keeps honest
-// programs apart, and an epoch, which makes a second writer harmless. The epoch is a small file that each new holder
-// replaces before it reads what there is; a holder looks at it after every sync and before every answer, and leaves when
-// it is no longer its own. What the old holder still writes goes to files that the new one has replaced (recovery.ts).
-// And it puts no file in the place of another any more: see `replace`.
+// The right to be the one writer of a log or the one holder of a journal. A lock keeps honest programs apart; an epoch makes a
+// second writer harmless (a fencing token). The epoch is a small file that each new holder replaces before it reads what there
+// is; a holder looks at it after every sync and before every answer, and stops when it is no longer its own. What it still
+// writes goes to files that the new holder has replaced (recovery.ts), and it can replace no file itself: see `replace`.
+// Fails with InUseError while another living process holds the role, and with FencedError once another has taken over.
 
 import { basename, dirname, join } from 'node:path';
 import { FencedError, InUseError, messageOf } from '../../model/errors.ts';
-import { deferred } from '../../lib/async.ts';
+import { deferred, sleep } from '../../lib/async.ts';
 import { openReplacement } from '../../lib/replace-file.ts';
 import { errorCode } from '../../lib/system-error.ts';
 import type { Disk, DiskFile, ProcessIdentity, Runtime } from '../../ports/runtime.ts';
 import type { Lock, Locks } from './lock-file.ts';
 
-/** A held claim. */
+/** A lock that is held, and its epoch. */
 export interface FencedLock {
   /** Grows by one with each holder. */
   readonly epoch: number;
   /** Told apart from every other holder's, also from one on a copy of the spool: epoch and random digits. */
   readonly epochName: string;
-  /** Resolves with the reason when the claim is known to be lost. */
+  /** Resolves with the reason when the lock is known to be lost. */
   readonly lost: Promise<Error>;
   /** Looks at the disk now. @throws FencedError when somebody else has taken over */
   check(): void;
   /**
    * Puts a new file, with what `fill` writes, in the place of `path`; it is synced first, the folder is not synced.
    * A look before the rename would not do: a holder may be stopped between the two for as long as it takes another to
-   * take over. So the file is made under a name of its own first, then the claim is checked, then it is renamed; and
+   * take over. So the file is made under a name of its own first, then the epoch is checked, then it is renamed; and
    * each new holder removes all such files after it has raised the epoch and before it reads. Whoever was fenced finds
    * nothing to rename: what it replaced, it replaced before the new holder looked.
    * @returns the file, open for writing
    */
   replace(path: string, fill: (file: DiskFile) => Promise<void>): Promise<DiskFile>;
-  /** Gives the claim back; does nothing when it is given back or lost already, because the lock is then somebody else's. */
+  /** Gives the lock back; does nothing when it is given back or lost already, because it is then somebody else's. */
   release(): Promise<void>;
 }
 
@@ -42,7 +42,7 @@ interface EpochFile {
   since: string;
 }
 
-/** Who holds a claim, as the epoch file says; undefined when nobody ever has or it cannot be read. */
+/** Who holds a role, as the epoch file says; undefined when nobody ever has or it cannot be read. */
 async function readEpoch(runtime: Runtime, path: string): Promise<EpochFile | undefined> {
   let text: string;
   try {
@@ -95,9 +95,7 @@ async function takeLock(
         if (errorCode(error) !== 'ENOENT') throw error;
       }
     } else {
-      await new Promise<void>((resolve) => {
-        runtime.clock.after(250, resolve);
-      });
+      await sleep(runtime.clock, 250);
     }
   }
 }
@@ -115,12 +113,12 @@ async function makeFolderDurably(disk: Disk, path: string): Promise<void> {
   }
 }
 
-/** The name under which a holder makes a file before it takes the place of `path`. */
+/** The name under which a holder makes a file that is to replace `path`. */
 function temporaryPath(path: string, role: string, holder: string): string {
   return `${path}.${role}-${holder}.new`;
 }
 
-/** Removes what other holders were about to put in the place of something. */
+/** Removes the files with which other holders were about to replace something. */
 async function removeTemporary(disk: Disk, folder: string, role: string): Promise<void> {
   const temporary = new RegExp(`\\.${role}-[0-9a-f-]+\\.new$`);
   const names = await disk.list(folder).catch((error: unknown) => {
@@ -152,7 +150,7 @@ async function replaceFenced(
 }
 
 /**
- * Claims a role on a spool folder: first the lock, then the epoch, durably, before the caller reads anything.
+ * Takes a role on a spool folder: first the lock, then the epoch, on stable storage before the caller reads anything.
  * @param role `intake`, `acknowledge` …: names the files
  * @param folders where the role replaces files, if not in the spool alone
  * @throws InUseError when a living process holds it

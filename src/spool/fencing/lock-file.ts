@@ -1,5 +1,6 @@
-// The lock that keeps honest programs apart: proper-lockfile's folder, whose time stamp its holder renews. It does not fence
-// by itself (see fencing.ts): a holder that was stopped for long loses it, and must hear of that before it writes again.
+// The lock that keeps honest programs apart: the folder of proper-lockfile, whose time stamp its holder renews. Takes a path, gives
+// the lock, or undefined when somebody holds it. It does not fence by itself (see fencing.ts): a holder that was stopped
+// for long loses it, and is told so through `lost`.
 
 import { getSystemErrorName } from 'node:util';
 import { lock } from 'proper-lockfile';

@@ -1,5 +1,6 @@
-// How far the log is durable, as the writer tells the followers, before it tells the registrar: one short line in the file
-// `durable`, overwritten in place. A torn or missing line means "not known yet".
+// The commit position: how far the log is on stable storage. The writer publishes it in the file `durable`, one short line that is
+// overwritten in place, before it answers the registrar; followers read no further. A torn, damaged or missing line counts
+// as "not known": readers then wait, and recovery decides from the mailboxes alone.
 
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
@@ -7,10 +8,10 @@ import { errorCode } from '../../lib/system-error.ts';
 import type { Disk, DiskFile } from '../../ports/runtime.ts';
 import type { FencedLock } from '../fencing/fencing.ts';
 
-/** The end of what is durable. */
+/** The end of what is on stable storage. */
 export interface CommitPosition {
   readonly sequence: number;
-  /** First sequence of the mailbox that was written last, and how far it is durable, in bytes. */
+  /** First sequence of the mailbox that was written last, and how many of its bytes are on stable storage. */
   readonly mailbox: number;
   readonly offset: number;
 }
@@ -37,12 +38,12 @@ export function readCommitPosition(disk: Disk, spool: string): CommitPosition | 
   return { sequence: Number(match[2]), mailbox: Number(match[3]), offset: Number(match[4]) };
 }
 
-/** Whether a change in the spool folder, by name, is news of this kind. */
+/** Whether a file of the spool folder, by name, is the one that holds the commit position. */
 export function isCommitPositionFile(name: string): boolean {
   return name === fileName;
 }
 
-/** The writer's hand on the file. */
+/** The file as its writer holds it open. */
 export class CommitPositionFile {
   readonly #file: DiskFile;
 
@@ -53,16 +54,16 @@ export class CommitPositionFile {
   /** Replaces the file by a new one that says `position`: a writer that was fenced keeps writing to the old, unseen. */
   static async create(
     disk: Disk,
-    held: FencedLock,
+    lock: FencedLock,
     spool: string,
     position: CommitPosition,
   ): Promise<CommitPositionFile> {
-    const file = await held.replace(join(spool, fileName), (fresh) => fresh.write(line(position), 0));
+    const file = await lock.replace(join(spool, fileName), (fresh) => fresh.write(line(position), 0));
     await disk.syncFolder(spool);
     return new CommitPositionFile(file);
   }
 
-  /** Says how far the log is durable. Not synced: what it says is true already, and recovery does not need it. */
+  /** Publishes how far the log is durable. Not synced: it is true already, and recovery can do without it. */
   publish(position: CommitPosition): Promise<void> {
     return this.#file.write(line(position), 0);
   }

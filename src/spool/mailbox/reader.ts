@@ -1,5 +1,6 @@
-// The default request log's reading side: follows the mailboxes from any process, up to the published durable position and
-// never past it, although it could see more. Gives requests whose size and digest have been proved. Holds no file open.
+// The reading side of the default request log. Follows the mailboxes from any process, up to the published commit position and
+// never past it, although more may stand in the file. Gives requests whose size and digest have been checked; a record that
+// is not what its header says is a DamagedLogError with file and byte. Holds no file open between reads.
 
 import { join } from 'node:path';
 import { DamagedLogError, messageOf } from '../../model/errors.ts';
@@ -14,13 +15,13 @@ import { readLogId } from '../log-id.ts';
 import { mailboxFolder } from './writer.ts';
 
 /** Where a record starts. */
-interface Place {
+interface RecordLocation {
   readonly mailbox: number;
   readonly offset: number;
 }
 
-/** How many places where reading stopped are remembered: those who follow go on there without a seek. */
-const placesKept = 16;
+/** How many locations at which reading stopped are remembered: whoever follows the log goes on there without a seek. */
+const locationsKept = 16;
 /** A watch may miss a change; this often a waiting reader looks by itself. */
 const lookMs = 200;
 
@@ -28,7 +29,7 @@ class MailboxReader implements RequestReader {
   readonly #runtime: Runtime;
   readonly #spool: string;
   readonly #folder: string;
-  readonly #places = new Map<number, Place>();
+  readonly #locations = new Map<number, RecordLocation>();
   readonly #waiting = new Set<() => void>();
   #watch: { close(): void } | undefined;
 
@@ -62,7 +63,7 @@ class MailboxReader implements RequestReader {
     } catch (error) {
       // A new writer replaces the last mailbox while we look: look again. What is truly missing stays missing.
       if (errorCode(error) !== 'ENOENT') throw error;
-      this.#places.clear();
+      this.#locations.clear();
       return this.#collect(after + 1, this.#position(), limit);
     }
   }
@@ -72,31 +73,31 @@ class MailboxReader implements RequestReader {
     const requests: StoredRequest[] = [];
     let bytes = 0;
     let next = from;
-    let place = this.#places.get(from) ?? (await this.#seek(from, position));
+    let location = this.#locations.get(from) ?? (await this.#seek(from, position));
     while (next <= position.sequence && requests.length < limit.count) {
-      const name = mailboxName(place.mailbox);
+      const name = mailboxName(location.mailbox);
       const file = await disk.open(join(this.#folder, name), 'read');
       try {
-        const end = place.mailbox === position.mailbox ? position.offset : await file.size();
+        const end = location.mailbox === position.mailbox ? position.offset : await file.size();
         const chunk = Math.min(1_048_576, Math.max(65_536, limit.bytes - bytes));
-        for await (const raw of rawRecords(file, place.offset, end, chunk)) {
+        for await (const raw of rawRecords(file, location.offset, end, chunk)) {
           const request = this.#decode(raw.bytes, next, name, raw.offset);
           if (requests.length > 0 && bytes + request.size > limit.bytes) return requests;
           requests.push(request);
           bytes += request.size;
           next++;
-          place = { mailbox: place.mailbox, offset: raw.offset + raw.bytes.length };
+          location = { mailbox: location.mailbox, offset: raw.offset + raw.bytes.length };
           if (next > position.sequence || requests.length >= limit.count) break;
         }
       } finally {
         await file.close();
-        this.#remember(next, place);
+        this.#remember(next, location);
       }
       if (next <= position.sequence && requests.length < limit.count) {
         // This mailbox is finished: the next one begins with the request that comes next.
         const following = { mailbox: next, offset: 0 };
-        if (following.mailbox === place.mailbox) throw this.#gap(next);
-        place = following;
+        if (following.mailbox === location.mailbox) throw this.#gap(next);
+        location = following;
       }
     }
     return requests;
@@ -119,15 +120,15 @@ class MailboxReader implements RequestReader {
     }
   }
 
-  #remember(next: number, place: Place): void {
-    this.#places.delete(next);
-    this.#places.set(next, place);
-    const oldest = this.#places.keys().next();
-    if (this.#places.size > placesKept && oldest.done !== true) this.#places.delete(oldest.value);
+  #remember(next: number, location: RecordLocation): void {
+    this.#locations.delete(next);
+    this.#locations.set(next, location);
+    const oldest = this.#locations.keys().next();
+    if (this.#locations.size > locationsKept && oldest.done !== true) this.#locations.delete(oldest.value);
   }
 
-  /** Finds a record without a remembered place: by the index, and by scanning the mailbox when the index will not do. */
-  async #seek(sequence: number, position: CommitPosition): Promise<Place> {
+  /** Finds a record whose location is not remembered: by the index, or by reading the mailbox when the index is missing or wrong. */
+  async #seek(sequence: number, position: CommitPosition): Promise<RecordLocation> {
     const { disk } = this.#runtime;
     const mailbox = (await listMailboxes(disk, this.#folder)).findLast((first) => first <= sequence);
     if (mailbox === undefined) throw this.#gap(sequence);
@@ -151,7 +152,7 @@ class MailboxReader implements RequestReader {
       }
       const offset = offsets[sequence - mailbox];
       if (offset === undefined) throw this.#gap(sequence);
-      // Left for the next one; that a spool may not be written to is no trouble for somebody who reads.
+      // Written for the next seek; without the right to write the spool this does nothing.
       if (!live) await writeIndex(disk, this.#folder, mailbox, offsets);
       return { mailbox, offset };
     } finally {
@@ -159,7 +160,7 @@ class MailboxReader implements RequestReader {
     }
   }
 
-  /** Resolves when the durable position may have changed, or the signal aborts. */
+  /** Resolves when the commit position may have changed, or the signal aborts. */
   #change(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
@@ -182,7 +183,7 @@ class MailboxReader implements RequestReader {
         if (isCommitPositionFile(name)) for (const wake of this.#waiting) wake();
       });
     } catch (error) {
-      // No spool yet, or no watches left on this machine: looking now and then has to do.
+      // No spool yet, or a folder that cannot be watched: the commit position is read every `lookMs` anyway.
       if (errorCode(error) === undefined) throw new Error(messageOf(error), { cause: error });
     }
   }
@@ -194,7 +195,7 @@ class MailboxReader implements RequestReader {
   }
 }
 
-/** The sequence that a record claims, or undefined when the bytes are not a record. */
+/** The sequence that a record says it has, or undefined when the bytes are not a record. */
 function sequenceIn(bytes: Buffer): number | undefined {
   try {
     return decodeRecord(bytes).request.sequence;

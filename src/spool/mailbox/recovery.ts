@@ -1,14 +1,14 @@
-// What a new writer does before it writes. Takes the folder of mailboxes, gives the end of the order. Reads only the last
-// mailbox, to its end, and the last record of the one before it.
+// What a new writer does before it writes. Takes the folder of mailboxes, gives the end of the order; throws DamagedLogError where
+// a person has to decide. Reads only the last mailbox, to its end, and the last record of the one before it.
 //
 // A torn tail (cut off, zero-filled) belongs to a write that never came back, so nothing in it was ever acknowledged: it is
-// cut away and kept beside. Anything else that is not intact is damage, and halts. Two facts tell the one from the other:
-// the published durable position, and the `Seawall-Batch` of later records: a write begins only after the one before it is
-// on stable storage, so a broken record before the last batch was once whole.
+// cut away and kept beside. Anything else that is not intact is damage. Two facts tell the one from the other: the published
+// commit position, and the `Seawall-Batch` of later records: a write begins only after the one before it is on stable
+// storage, so a broken record before the last batch was once whole.
 //
-// The valid part is then copied into a new file that takes the old one's name. That puts it on stable storage even if
-// the kernel had dropped its pages after a failed sync, and it leaves a writer that was merely stopped with a file
-// that nobody sees any more.
+// The valid part is then copied into a new file that takes the old one's name. That puts it on stable storage even if the
+// kernel had dropped its pages after a failed sync, and a writer that was merely stopped is left with a file that has no
+// name any more.
 
 import { join } from 'node:path';
 import { DamagedLogError } from '../../model/errors.ts';
@@ -46,7 +46,7 @@ async function scan(
   size: number,
   first: number,
   chainBefore: string,
-  marks?: MailboxFingerprints,
+  fingerprints?: MailboxFingerprints,
 ): Promise<Scan> {
   const found: Scan = { lastSequence: first - 1, lastChain: chainBefore, lastBatch: new Map(), end: 0, offsets: [] };
   let batch = 0;
@@ -62,7 +62,7 @@ async function scan(
       if (record.batch !== batch) found.lastBatch.clear();
       batch = record.batch;
       found.lastBatch.set(record.request.id, record.request.sequence);
-      marks?.push(record.request.receivedAt, fingerprintOf(record.request));
+      fingerprints?.push(record.request.receivedAt, fingerprintOf(record.request));
       found.lastSequence = record.request.sequence;
       found.lastChain = record.request.chain;
       found.offsets.push(offset);
@@ -103,24 +103,24 @@ async function assertTorn(
   sealed: boolean,
   name: string,
   found: Scan,
-  durable: CommitPosition | undefined,
+  committed: CommitPosition | undefined,
 ): Promise<void> {
   const missing = found.lastSequence + 1;
-  const place = `${name}: the record of request ${missing}, at byte ${found.broken?.offset ?? found.end}`;
-  if (durable && durable.sequence > found.lastSequence) {
+  const where = `${name}: the record of request ${missing}, at byte ${found.broken?.offset ?? found.end}`;
+  if (committed && committed.sequence > found.lastSequence) {
     const what = found.broken ? `is damaged (${found.broken.why})` : 'is missing';
     throw new DamagedLogError(
-      `${place}, ${what}, but everything up to ${durable.sequence} was once durable and may have been acknowledged.`,
+      `${where}, ${what}, but everything up to ${committed.sequence} was once durable and may have been acknowledged.`,
     );
   }
   if (sealed)
-    throw new DamagedLogError(`${place}, is damaged (${found.broken?.why ?? ''}), in a mailbox that was finished.`);
+    throw new DamagedLogError(`${where}, is damaged (${found.broken?.why ?? ''}), in a mailbox that was finished.`);
   for await (const { bytes } of rawRecords(file, found.end, size)) {
     try {
       const { request, batch } = decodeRecord(bytes);
       if (request.sequence > missing && batch > missing) {
         throw new DamagedLogError(
-          `${place}, is damaged (${found.broken?.why ?? ''}), but request ${request.sequence} was written after it was durable.`,
+          `${where}, is damaged (${found.broken?.why ?? ''}), but request ${request.sequence} was written after it was durable.`,
         );
       }
     } catch (error) {
@@ -131,13 +131,13 @@ async function assertTorn(
 
 /** Puts a sealed copy of [from, to) of a file in the place of `path`, once `prove` has looked at it. */
 async function copyDurably(
-  held: FencedLock,
+  lock: FencedLock,
   source: DiskFile,
   [from, to]: readonly [number, number],
   path: string,
   prove: (copy: DiskFile) => Promise<void> = async () => undefined,
 ): Promise<void> {
-  const copy = await held.replace(path, async (target) => {
+  const copy = await lock.replace(path, async (target) => {
     const chunk = Buffer.allocUnsafe(Math.min(4_194_304, Math.max(to - from, 1)));
     for (let position = from; position < to;) {
       const got = await source.read(chunk.subarray(0, Math.min(chunk.length, to - position)), position);
@@ -152,27 +152,27 @@ async function copyDurably(
 }
 
 /**
- * Recovers the log in `folder`. The caller holds the claim, and has claimed before.
+ * Recovers the log in `folder`. The caller holds the fenced lock of the log.
  * Afterwards every mailbox is sealed; one that begins with `lastSequence + 1` holds nothing, and is there to be replaced.
- * @param durable the published position, if it is known
- * @param marked whether the mailbox gets its fingerprints too, when it has none
+ * @param committed the published commit position, if it is known
+ * @param withFingerprints whether the mailbox gets its fingerprints too, when it has none
  * @throws DamagedLogError when an intact order cannot be had without a person's decision
  */
 export async function recover(
   disk: Disk,
   folder: string,
   logId: string,
-  durable: CommitPosition | undefined,
-  held: FencedLock,
-  marked = false,
+  committed: CommitPosition | undefined,
+  lock: FencedLock,
+  withFingerprints = false,
 ): Promise<Recovered> {
   const firsts = await listMailboxes(disk, folder);
   // Begun and never written to. It is not removed, for by now the name may belong to another writer's mailbox.
   if (firsts.length > 0 && (await disk.sizeOf(join(folder, mailboxName(firsts.at(-1) ?? 0)))) === 0) firsts.pop();
   const first = firsts.at(-1);
   if (first === undefined) {
-    if (durable && durable.sequence > 0) {
-      throw new DamagedLogError(`${folder} holds no mailbox, but ${durable.sequence} requests were once durable.`);
+    if (committed && committed.sequence > 0) {
+      throw new DamagedLogError(`${folder} holds no mailbox, but ${committed.sequence} requests were once durable.`);
     }
     return { lastSequence: 0, lastChain: firstChain(logId), lastBatch: new Map() };
   }
@@ -183,23 +183,25 @@ export async function recover(
   const name = mailboxName(first);
   const path = join(folder, name);
   const file = await disk.open(path, 'read');
-  const marks =
-    marked && (await newestFingerprint(disk, folder, first)) === undefined ? new MailboxFingerprints(first) : undefined;
+  const fingerprints =
+    withFingerprints && (await newestFingerprint(disk, folder, first)) === undefined
+      ? new MailboxFingerprints(first)
+      : undefined;
   let cut: Recovered['cut'];
   let found: Scan;
   try {
     const size = await file.size();
     const sealed = await file.isSealed();
-    found = await scan(file, size, first, chainBefore, marks);
-    if (found.broken || (durable && durable.sequence > found.lastSequence)) {
-      await assertTorn(file, size, sealed, name, found, durable);
-      cut = { name: `${name}.torn-${held.epochName}`, bytes: size - found.end };
-      await copyDurably(held, file, [found.end, size], join(folder, cut.name));
+    found = await scan(file, size, first, chainBefore, fingerprints);
+    if (found.broken || (committed && committed.sequence > found.lastSequence)) {
+      await assertTorn(file, size, sealed, name, found, committed);
+      cut = { name: `${name}.torn-${lock.epochName}`, bytes: size - found.end };
+      await copyDurably(lock, file, [found.end, size], join(folder, cut.name));
     }
     // A sealed mailbox was synced before it was sealed, and whoever sealed it writes to it no more.
     if (!sealed) {
       const { end, lastChain: chain } = found;
-      await copyDurably(held, file, [0, end], path, async (copy) => {
+      await copyDurably(lock, file, [0, end], path, async (copy) => {
         // What a failed sync left in the cache may be gone by the second look.
         const copied = await scan(copy, end, first, chainBefore);
         if (copied.end !== end || copied.lastChain !== chain) throw new Error(`${name} changed while it was copied.`);
@@ -209,7 +211,7 @@ export async function recover(
     await file.close();
   }
   if (found.end > 0) await writeIndex(disk, folder, first, found.offsets);
-  if (marks && marks.count > 0) await writeFingerprints(disk, folder, marks);
+  if (fingerprints && fingerprints.count > 0) await writeFingerprints(disk, folder, fingerprints);
   await disk.syncFolder(folder);
   const { lastSequence, lastChain, lastBatch } = found;
   return { lastSequence, lastChain, lastBatch, ...(cut && { cut }) };

@@ -1,5 +1,5 @@
-// Reads a whole log and says whether it is what it must be: framing, digests, chain, sequence, and that all that was durable
-// is there. Takes a spool, gives a report; changes nothing, and may run beside a writer.
+// Reads a whole log and checks framing, digests, chain, sequence, and that everything up to the commit position is there.
+// Takes a spool, gives a report of what is wrong; throws only what the disk says. Changes nothing and may run beside a writer.
 
 import { join } from 'node:path';
 import type { Disk } from '../../ports/runtime.ts';
@@ -35,7 +35,7 @@ export async function verifyLog(
   progress: Progress = () => undefined,
 ): Promise<VerifyReport> {
   const folder = mailboxFolder(spool);
-  const durable = readCommitPosition(disk, spool);
+  const committed = readCommitPosition(disk, spool);
   const logId = await readLogId(disk, spool);
   if (logId === undefined) {
     const problems = [`${spool} holds no log (log-id is missing): is spool.dir right?`];
@@ -62,11 +62,11 @@ export async function verifyLog(
     expected = first;
     const file = await disk.open(join(folder, name), 'read');
     try {
-      // What lies behind the durable position of the newest mailbox may be a write that is under way, or never came back.
+      // What lies behind the commit position of the newest mailbox may be a write that is under way, or never came back.
       const size = await file.size();
-      const end = newest && durable?.mailbox === first ? Math.min(durable.offset, size) : size;
+      const end = newest && committed?.mailbox === first ? Math.min(committed.offset, size) : size;
       if (end < size)
-        notes.push(`${name}: ${size - end} bytes behind the durable position, of a write that is not finished`);
+        notes.push(`${name}: ${size - end} bytes behind the commit position, of a write that is not finished`);
       for await (const { offset, bytes } of rawRecords(file, 0, end)) {
         try {
           const { request, head, length } = decodeRecord(bytes);
@@ -94,8 +94,8 @@ export async function verifyLog(
     }
     progress(done, bytesInAll);
   }
-  if (durable && durable.sequence >= expected) {
-    problem(`requests ${expected} to ${durable.sequence} were durable and are missing`);
+  if (committed && committed.sequence >= expected) {
+    problem(`requests ${expected} to ${committed.sequence} were durable and are missing`);
   }
   for (const name of await disk.list(folder).catch(() => [])) {
     if (name.includes('.torn-')) notes.push(`${name}: cut away by a recovery, never acknowledged`);

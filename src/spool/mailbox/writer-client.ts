@@ -1,6 +1,6 @@
-// The log's writer as the intake's thread holds it: the port's words, and behind them the thread that writes
-// (writer-worker.ts). Takes requests, gives their numbers; errors come across with their class and their code. A thread
-// that ends by itself is a lost writer. Owns the thread.
+// The log's writer as the intake's main thread holds it: implements the port by messages to the thread that writes
+// (writer-worker.ts). Takes requests, gives their numbers; errors come across with their class and their system code. It owns
+// the thread; a thread that ends by itself counts as a lost writer.
 
 import type { Worker } from 'node:worker_threads';
 import { ConfigError, DamagedLogError, FencedError, InUseError } from '../../model/errors.ts';
@@ -15,7 +15,7 @@ export interface Open {
   readonly spool: string;
   readonly rotation: Rotation;
   /** How long a kept request is known when it comes again, in milliseconds; 0: not at all. */
-  readonly repeatMs: number;
+  readonly duplicateMs: number;
   /** Whether it is a rehearsal's log, and is to be begun as one. */
   readonly rehearsal: boolean;
 }
@@ -135,7 +135,7 @@ class WriterClient implements RequestWriter {
 }
 
 /**
- * Claims the log and recovers it, in a thread of its own.
+ * Takes the lock of the log and recovers it, in a thread of its own.
  * @returns the writer, its epoch, and what recovery cut away
  * @throws InUseError, DamagedLogError, ConfigError for a log of the other kind, or what the disk says
  */

@@ -1,7 +1,6 @@
-// The thread that writes the log: opens it, and appends what the intake's thread hands over. Takes one Open as its data and
-// Parcels; answers each with Kept or Failed, in order. Nothing of the order is decided in the other thread: this one is the
-// writer, and all that the log does (claim, digests, chain, fdatasync) happens here, beside the SMTP sessions and not between
-// them. It ends when the log is closed or could not be opened.
+// The thread that writes the log: opens it, and appends what the main thread hands over. Takes one Open as its data and then
+// messages; answers each append with `kept` or `failed`, in order. Lock, digests, chain and fdatasync run here, so that SMTP
+// sessions do not wait for them. It ends when the log is closed or could not be opened.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../model/errors.ts';
@@ -19,17 +18,17 @@ function troubleOf(error: unknown): Trouble {
 }
 
 const port = parentPort;
-if (!port) throw new Error('writer-thread.ts runs as a thread of the intake, and not by itself');
+if (!port) throw new Error('writer-worker.ts runs as a thread of the intake, and not by itself');
 const say = (message: FromThread): void => port.postMessage(message);
 
 try {
-  const { spool, rotation, repeatMs, rehearsal } = workerData as Open;
+  const { spool, rotation, duplicateMs, rehearsal } = workerData as Open;
   const { writer, recovered, epoch } = await openMailboxWriter(
     nodeRuntime,
     lockFiles,
     spool,
     rotation,
-    repeatMs,
+    duplicateMs,
     rehearsal,
   );
   const { lastSequence, cut } = recovered;

@@ -1,6 +1,6 @@
-// The default request log's writing side: mailboxes on a disk. Takes requests, gives their sequence numbers once they are on
-// stable storage. Owns the newest mailbox and the published durable position; nobody else writes either. After any error
-// it never writes again: the process ends, and the next writer recovers from the disk.
+// The writing side of the default request log: mailboxes on a disk. Takes requests, gives their sequence numbers once they are on
+// stable storage. It alone writes the newest mailbox and the commit position. After any error it never writes again: the
+// process ends, and the next writer recovers from the disk.
 
 import { join } from 'node:path';
 import { messageOf } from '../../model/errors.ts';
@@ -43,11 +43,11 @@ class MailboxWriter implements RequestWriter {
   readonly #runtime: Runtime;
   readonly #folder: string;
   readonly #rotation: Rotation;
-  readonly #claim: FencedLock;
+  readonly #lock: FencedLock;
   readonly #publisher: CommitPositionFile;
-  readonly #recent: ReadonlyMap<string, number>;
-  readonly #repeats: Deduplicator | undefined;
-  /** None before the first request: so none is left behind empty, and none has to be removed. */
+  readonly #lastBatch: ReadonlyMap<string, number>;
+  readonly #deduplicator: Deduplicator | undefined;
+  /** None before the first request, so that no empty mailbox is left behind. */
   #mailbox: OpenMailbox | undefined;
   #lastSequence: number;
   #lastChain: string;
@@ -59,21 +59,21 @@ class MailboxWriter implements RequestWriter {
     runtime: Runtime,
     folder: string,
     rotation: Rotation,
-    held: FencedLock,
+    lock: FencedLock,
     publisher: CommitPositionFile,
     recovered: Recovered,
-    repeats: Deduplicator | undefined,
+    deduplicator: Deduplicator | undefined,
   ) {
     this.#runtime = runtime;
     this.#folder = folder;
     this.#rotation = rotation;
-    this.#claim = held;
-    this.#recent = recovered.lastBatch;
-    this.#repeats = repeats;
+    this.#lock = lock;
+    this.#lastBatch = recovered.lastBatch;
+    this.#deduplicator = deduplicator;
     this.#lastSequence = recovered.lastSequence;
     this.#lastChain = recovered.lastChain;
     this.#publisher = publisher;
-    void held.lost.then((reason) => this.#stop(reason));
+    void lock.lost.then((reason) => this.#stop(reason));
   }
 
   get lost(): Promise<Error> {
@@ -91,15 +91,16 @@ class MailboxWriter implements RequestWriter {
       let fresh: NewRequest[] = [];
       const inThisCall = new Map<string, number>();
       for (const given of requests) {
-        const request = this.#repeats && !given.fingerprint ? { ...given, fingerprint: fingerprintOf(given) } : given;
-        const known = this.#recent.get(request.id) ?? (await this.#firstOf(request, inThisCall));
+        const request =
+          this.#deduplicator && !given.fingerprint ? { ...given, fingerprint: fingerprintOf(given) } : given;
+        const known = this.#lastBatch.get(request.id) ?? (await this.#firstOf(request, inThisCall));
         if (known === undefined) fresh.push(request);
         const sequence = known ?? this.#lastSequence + fresh.length;
         sequences.push(sequence);
         if (request.fingerprint !== undefined && known === undefined) inThisCall.set(request.fingerprint, sequence);
       }
-      // A number from before is an answer too: it wants the last look that a write would take.
-      if (fresh.length < requests.length) this.#claim.check();
+      // An earlier number is an answer too, so the lock is checked as after a write.
+      if (fresh.length < requests.length) this.#lock.check();
       while (fresh.length > 0) fresh = fresh.slice(await this.#write(fresh));
       return sequences;
     } catch (error) {
@@ -109,13 +110,13 @@ class MailboxWriter implements RequestWriter {
 
   /** The number of the same request when it is kept already, or comes before this one in the same call. */
   async #firstOf(request: NewRequest, inThisCall: ReadonlyMap<string, number>): Promise<number | undefined> {
-    if (!this.#repeats || !request.fingerprint) return undefined;
+    if (!this.#deduplicator || !request.fingerprint) return undefined;
     const sequence = inThisCall.get(request.fingerprint);
     if (sequence !== undefined) return sequence;
-    const candidates = this.#repeats.candidates(request);
+    const candidates = this.#deduplicator.candidates(request);
     if (candidates.length === 0) return undefined;
     const { first = 0, offsets = [] } = this.#mailbox ?? {};
-    return this.#repeats.prove(request, candidates, (each) => offsets[each - first]);
+    return this.#deduplicator.prove(request, candidates, (each) => offsets[each - first]);
   }
 
   /** Writes as many as still belong into one mailbox; gives how many. */
@@ -142,8 +143,8 @@ class MailboxWriter implements RequestWriter {
     }
     await mailbox.file.write(Buffer.concat(parts), mailbox.size);
     await mailbox.file.sync();
-    // The last look before any answer: a writer that another one has replaced must not acknowledge.
-    this.#claim.check();
+    // The last look before any answer: a fenced writer must not acknowledge.
+    this.#lock.check();
     mailbox.size = end;
     mailbox.offsets.push(...offsets);
     this.#lastChain = chain;
@@ -151,7 +152,7 @@ class MailboxWriter implements RequestWriter {
     await this.#publisher.publish({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size });
     for (const [i] of offsets.entries()) {
       const request = requests[i];
-      if (request) this.#repeats?.add(batch + i, request);
+      if (request) this.#deduplicator?.add(batch + i, request);
     }
     return offsets.length;
   }
@@ -159,8 +160,8 @@ class MailboxWriter implements RequestWriter {
   async #mailboxWithRoom(): Promise<OpenMailbox> {
     if (this.#mailbox && !this.#isFull(this.#mailbox)) return this.#mailbox;
     if (this.#mailbox) await seal(this.#runtime.disk, this.#folder, this.#mailbox);
-    this.#mailbox = await beginMailbox(this.#runtime, this.#claim, this.#folder, this.#lastSequence + 1);
-    await this.#repeats?.rotated(this.#mailbox.first);
+    this.#mailbox = await beginMailbox(this.#runtime, this.#lock, this.#folder, this.#lastSequence + 1);
+    await this.#deduplicator?.rotated(this.#mailbox.first);
     return this.#mailbox;
   }
 
@@ -180,7 +181,7 @@ class MailboxWriter implements RequestWriter {
     return this.#stopped;
   }
 
-  /** Seals the newest mailbox and gives the claim back. After an error it only lets go. */
+  /** Seals the newest mailbox and gives the lock back. After an error it only closes what is open. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -189,22 +190,22 @@ class MailboxWriter implements RequestWriter {
   async #close(): Promise<void> {
     const failed = this.#stopped !== undefined;
     this.#stopped ??= new Error('the log is closed');
-    await this.#repeats?.close(!failed);
+    await this.#deduplicator?.close(!failed);
     if (failed) {
       await this.#mailbox?.file.close();
       await this.#publisher.close(false);
-      await this.#claim.release();
+      await this.#lock.release();
       return;
     }
     if (this.#mailbox) await seal(this.#runtime.disk, this.#folder, this.#mailbox);
     await this.#publisher.close(true);
-    await this.#claim.release();
+    await this.#lock.release();
   }
 }
 
-/** Begins the mailbox whose first record will be `first`. What has that name is of a write that was never acknowledged. */
-async function beginMailbox(runtime: Runtime, held: FencedLock, folder: string, first: number): Promise<OpenMailbox> {
-  const file = await held.replace(join(folder, mailboxName(first)), async () => undefined);
+/** Begins the mailbox whose first record will be `first`. A file of that name holds only what was never acknowledged, and is replaced. */
+async function beginMailbox(runtime: Runtime, lock: FencedLock, folder: string, first: number): Promise<OpenMailbox> {
+  const file = await lock.replace(join(folder, mailboxName(first)), async () => undefined);
   await runtime.disk.syncFolder(folder);
   return { file, first, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
 }
@@ -218,8 +219,8 @@ async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox)
 }
 
 /**
- * Claims the log in `spool` and recovers it.
- * @param repeatMs how long a kept request is known when it comes again; 0: not at all
+ * Takes the fenced lock of the log in `spool` and recovers it.
+ * @param duplicateMs how long a kept request is known when it comes again; 0: not at all
  * @param rehearsal whether this is a rehearsal's log, and is to be begun as one
  * @returns the writer, and what recovery found
  * @throws InUseError, DamagedLogError, ConfigError for a log of the other kind, or what the disk says
@@ -229,28 +230,28 @@ export async function openMailboxWriter(
   locks: Locks,
   spool: string,
   rotation: Rotation,
-  repeatMs = 0,
+  duplicateMs = 0,
   rehearsal = false,
 ): Promise<{ writer: RequestWriter; recovered: Recovered; epoch: string }> {
   const { disk } = runtime;
   const folder = mailboxFolder(spool);
-  const held = await acquireFencedLock(runtime, locks, spool, 'intake', [spool, folder]);
-  let repeats: Deduplicator | undefined;
+  const lock = await acquireFencedLock(runtime, locks, spool, 'intake', [spool, folder]);
+  let deduplicator: Deduplicator | undefined;
   try {
     await disk.makeFolder(folder);
     await disk.syncFolder(spool);
-    const logId = await logIdFor(runtime, held, spool, rehearsal);
-    const recovered = await recover(disk, folder, logId, readCommitPosition(disk, spool), held, repeatMs > 0);
+    const logId = await logIdFor(runtime, lock, spool, rehearsal);
+    const recovered = await recover(disk, folder, logId, readCommitPosition(disk, spool), lock, duplicateMs > 0);
     const { lastSequence } = recovered;
     const firsts = (await listMailboxes(disk, folder)).filter((first) => first <= lastSequence);
-    if (repeatMs > 0) repeats = await Deduplicator.open(runtime, folder, firsts, lastSequence + 1, repeatMs);
+    if (duplicateMs > 0) deduplicator = await Deduplicator.open(runtime, folder, firsts, lastSequence + 1, duplicateMs);
     const position = { sequence: lastSequence, mailbox: lastSequence + 1, offset: 0 };
-    const publisher = await CommitPositionFile.create(disk, held, spool, position);
-    const writer = new MailboxWriter(runtime, folder, rotation, held, publisher, recovered, repeats);
-    return { writer, recovered, epoch: held.epochName };
+    const publisher = await CommitPositionFile.create(disk, lock, spool, position);
+    const writer = new MailboxWriter(runtime, folder, rotation, lock, publisher, recovered, deduplicator);
+    return { writer, recovered, epoch: lock.epochName };
   } catch (error) {
-    await repeats?.close(false);
-    await held.release();
+    await deduplicator?.close(false);
+    await lock.release();
     throw error;
   }
 }

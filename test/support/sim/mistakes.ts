@@ -107,7 +107,7 @@ export const mistakes: readonly Mistake[] = [
     },
   ),
   patched(
-    'the epoch is read before it is claimed',
+    'the epoch is read before it is raised',
     2000,
     {
       file: 'spool/fencing/fencing.ts',
@@ -140,11 +140,11 @@ export const mistakes: readonly Mistake[] = [
       '    await mailbox.file.sync();\n    // The last look',
   }),
   patched(
-    'a follower reads past the durable position',
+    'a follower reads past the commit position',
     60,
     {
       file: 'spool/mailbox/reader.ts',
-      from: 'const end = place.mailbox === position.mailbox ? position.offset : await file.size();',
+      from: 'const end = location.mailbox === position.mailbox ? position.offset : await file.size();',
       to: 'const end = await file.size();',
     },
     {

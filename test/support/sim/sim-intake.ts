@@ -18,7 +18,7 @@ export interface Stage {
   readonly spool: string;
   readonly rotation: Rotation;
   /** How long a copy of a kept request is recognised, ms. */
-  readonly repeatMs: number;
+  readonly duplicateMs: number;
   /** Hears of a broken promise, wherever it was noticed. */
   readonly broken: (violation: unknown) => void;
 }
@@ -49,10 +49,10 @@ export class SimIntake {
   }
 
   async #open(before: number): Promise<void> {
-    const { machine, oracle, subject, spool, rotation, repeatMs } = this.#stage;
+    const { machine, oracle, subject, spool, rotation, duplicateMs } = this.#stage;
     const runtime = runtimeOf(machine, this.process);
     const locks = locksOf(machine, this.process);
-    const opened = await subject.openMailboxWriter(runtime, locks, spool, rotation, repeatMs);
+    const opened = await subject.openMailboxWriter(runtime, locks, spool, rotation, duplicateMs);
     const { writer, recovered, epoch } = opened;
     machine.note(`    intake#${this.process.pid} opens in epoch ${epoch} after ${recovered.lastSequence}`);
     const newest = oracle.opened(epoch, before);

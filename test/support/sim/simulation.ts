@@ -53,8 +53,8 @@ export class Simulation {
     ]);
     const broken = (violation: unknown): void => void (this.#violation ??= violation);
     this.#machine = machine;
-    const repeatMs = this.#random.pick([0, day]);
-    this.#stage = { machine, oracle, subject, spool, rotation, repeatMs, broken };
+    const duplicateMs = this.#random.pick([0, day]);
+    this.#stage = { machine, oracle, subject, spool, rotation, duplicateMs, broken };
     this.#ack = new JournalFacts(this.#stage, acknowledging(subject));
     this.#deliver = new JournalFacts(this.#stage, delivering(subject));
   }
@@ -134,12 +134,12 @@ export class Simulation {
 
   /** A new request, or a copy of one that was sent before. */
   #request(): NewRequest {
-    const { repeatMs, subject } = this.#stage;
+    const { duplicateMs, subject } = this.#stage;
     const fresh = randomRequest(this.#random);
     const copied = this.#sent.length > 0 && this.#random.chance(0.15) ? this.#random.pick(this.#sent) : fresh;
     const { envelope, client, message } = copied;
     this.#sent.push(copied);
-    if (repeatMs === 0) return { ...fresh, envelope, client, message };
+    if (duplicateMs === 0) return { ...fresh, envelope, client, message };
     return { ...fresh, envelope, client, message, fingerprint: subject.fingerprintOf(copied) };
   }
 
@@ -209,9 +209,9 @@ export class Simulation {
 
   /** Recovers a spool alone and looks at everything in it. */
   async #checkRecovery(fileSystem: SimFileSystem): Promise<void> {
-    const { oracle, subject, rotation, repeatMs } = this.#stage;
+    const { oracle, subject, rotation, duplicateMs } = this.#stage;
     const { runtime, locks } = runtimeOn(fileSystem, this.#random.next());
-    const { writer, recovered } = await subject.openMailboxWriter(runtime, locks, spool, rotation, repeatMs);
+    const { writer, recovered } = await subject.openMailboxWriter(runtime, locks, spool, rotation, duplicateMs);
     await oracle.check(runtime, recovered.lastSequence);
     await writer.close();
     for (const facts of [this.#ack, this.#deliver] as const) {
