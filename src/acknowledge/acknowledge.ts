@@ -1,8 +1,8 @@
 // The acknowledge stage: follows the log and sends every registrar an acknowledgement of every request.
 //
-//   log ─▶ backlog ─▶ acknowledger: automatic? read, understand, compose ─▶ relays ─▶ smtp relay | mx | .eml folder
-//             ▲                                                                │
-//             └──────────────── state ◀── journal ◀── recorder ◀───────────────┘  what became of it
+//   log ─▶ delivery queue ─▶ delivery loop: read the mail, compose ─▶ fail-over ─▶ SMTP relay | MX | .eml folder
+//               ▲                                                        │
+//               └────────── state ◀── journal ◀── journal writer ◀───────┘  what became of it
 //
 // Takes the log's reader and the journal `acknowledge`, gives a running stage. Fails (`failed`) when the journal cannot
 // be written or is lost, when the log is damaged, and when the journal belongs to another log. Whatever a mail contains,
@@ -23,7 +23,7 @@ import { DeliveryLoop } from './delivery-loop.ts';
 import { type RecipientOf, recipientOf } from './compose/recipient.ts';
 import { DeliveryQueue } from './queue/delivery-queue.ts';
 import { composer } from './compose/compose.ts';
-import { DestinationLimits, limitsOf } from './queue/destination-limits.ts';
+import { limitsOf } from './queue/destination-limits.ts';
 import { grantRetry } from './queue/grant-retry.ts';
 import { checkLanguages, loadLanguages } from './compose/languages.ts';
 import { openTransports } from './transport/open-transports.ts';
@@ -61,14 +61,14 @@ export async function startAcknowledge(parts: {
   const inForce = await openRegistrarBook(config.registrars.file, disk, log, (book) =>
     checkLanguages(book, languages, config.templates.dir),
   );
-  const addressee: RecipientOf = (request) => recipientOf(request, inForce.book, ack.language);
-  const compose = composer({ from: ack.from, name: ack.name, languages, addressee });
+  const recipient: RecipientOf = (request) => recipientOf(request, inForce.book, ack.language);
+  const compose = composer({ from: ack.from, name: ack.name, languages, recipientOf: recipient });
   const publisher = new TransportStatusFile(runtime, config.spool.dir);
   const changed = (): void => publisher.say(names, relays.troubles);
-  const { carriers, sign, expect } = await openTransports(config, runtime, log, changed);
-  const names = carriers.map(({ name }) => name);
+  const { transports, direct, sign, expect } = await openTransports(config, runtime, log, changed);
+  const names = transports.map(({ name }) => name);
   const pause = { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 };
-  const relays = new FailOver({ carriers, clock, log, pause, changed });
+  const relays = new FailOver({ transports, clock, log, pause, changed });
 
   const state = new AckState();
   const journal = await openJournal<AckEvent>(ackJournalName, state);
@@ -77,7 +77,7 @@ export async function startAcknowledge(parts: {
 
   /** Nothing is waited for any longer: what is cut off is done again, the same. */
   const cutOff = (): void => {
-    acknowledger.cutOff();
+    loop.cutOff();
     void parser.close();
   };
   /** The journal is in doubt, or the log is: nothing more is sent, nothing more is written. */
@@ -87,31 +87,33 @@ export async function startAcknowledge(parts: {
       return;
     }
     ended = true;
-    recorder.abandon();
+    journalWriter.abandon();
     cutOff();
-    void backlog.stop();
+    void queue.stop();
     void wishes.stop();
     log.error({ reason: error.message }, 'acknowledging has to end');
     sayFailed(error);
   };
-  const recorder = new JournalWriter({
+  const journalWriter = new JournalWriter({
     journal,
     clock,
-    written: (sequences) => backlog.written(sequences),
+    written: (sequences) => queue.written(sequences),
     failed: fail,
   });
-  const backlog = new DeliveryQueue({
+  const limit = { connections: ack.domain_connections, perSecond: ack.domain_per_second };
+  const queue: DeliveryQueue = new DeliveryQueue({
     reader,
     state,
     clock,
     limit: ack.waiting_count,
-    identify: () => identify(reader, state, recorder),
-    coming: ({ envelope }) => expect(envelope.from),
+    parallel: relays.parallel,
+    direct,
+    limitOf: limitsOf(limit, ack.domain_limits),
+    unwritten: () => journalWriter.waiting,
+    identify: () => identify(reader, state, journalWriter),
+    route: (request) => loop.route(request),
     failed: fail,
   });
-  const limit = { connections: ack.domain_connections, perSecond: ack.domain_per_second };
-  const limitOf = limitsOf(limit, ack.domain_limits);
-  const destinations = new DestinationLimits({ clock, limitOf, turn: (sequence) => backlog.again(sequence) });
   const settings = {
     parseBytes: ack.parse_bytes,
     retryMs: pause.firstMs,
@@ -122,19 +124,20 @@ export async function startAcknowledge(parts: {
   const guard = new ParserGuard({
     parser,
     state,
-    note: (event) => recorder.writeAlone(event),
+    note: (event) => journalWriter.writeAlone(event),
     clock,
     log,
     suspects: ack.waiting_count,
   });
-  const sending = { relays, destinations, sign };
-  const acknowledger = new DeliveryLoop({
-    backlog,
-    recorder,
-    ...sending,
+  const loop: DeliveryLoop = new DeliveryLoop({
+    queue,
+    journalWriter,
+    relays,
+    sign,
     state,
     compose,
-    addressee,
+    recipientOf: recipient,
+    expect,
     guard,
     clock,
     log,
@@ -142,23 +145,25 @@ export async function startAcknowledge(parts: {
   });
 
   const grant = async (wish: RetryRequest): Promise<void> => {
-    const granted = await grantRetry(wish, state, clock.now(), (...events) => recorder.writeAlone(...events));
-    log.info({ ...granted, resend: wish.resend }, 'an operator asked for another try');
+    const { granted, ignored } = await grantRetry(wish, state, clock.now(), (...events) =>
+      journalWriter.writeAlone(...events),
+    );
+    log.info({ granted: granted.length, ignored, resend: wish.resend }, 'an operator asked for another try');
     relays.tryNow();
-    backlog.lookAgain();
+    queue.schedule(granted);
   };
   const wishes = new RetryRequests({ runtime, spool: config.spool.dir, grant, log });
 
   try {
-    await identify(reader, state, recorder);
+    await identify(reader, state, journalWriter);
     await wishes.start();
   } catch (error) {
     await journal.close();
     throw error;
   }
   void journal.lost.then((error) => (ended ? undefined : fail(error)));
-  backlog.start();
-  acknowledger.start(fail);
+  queue.start();
+  loop.start(fail);
   const { settledThrough, pendingCount: retrying } = state;
   log.info({ settledThrough, retrying, relays: names }, 'acknowledging');
   changed();
@@ -170,18 +175,17 @@ export async function startAcknowledge(parts: {
       ended = true;
       // Half of what the supervisor allows; the rest is for the journal.
       const timer = clock.after(config.serve.stop_seconds * 500, cutOff);
-      await Promise.all([backlog.stop(), acknowledger.stop(), wishes.stop()]);
+      await Promise.all([queue.stop(), loop.stop(), wishes.stop()]);
       timer.cancel();
       await parser.close();
-      destinations.close();
       relays.close();
-      await Promise.all([recorder.close(), publisher.idle()]);
+      await Promise.all([journalWriter.close(), publisher.idle()]);
     },
   };
 }
 
 /** A journal speaks of one log: with another one it would take its first requests for acknowledged. */
-async function identify(reader: RequestReader, state: AckState, recorder: JournalWriter): Promise<void> {
+async function identify(reader: RequestReader, state: AckState, journalWriter: JournalWriter): Promise<void> {
   const id = await reader.logId();
   if (id === undefined || id === state.logId) return;
   if (state.logId !== undefined) {
@@ -190,5 +194,5 @@ async function identify(reader: RequestReader, state: AckState, recorder: Journa
         'Move the journal away to acknowledge this log from its beginning, or bring its own log back.',
     );
   }
-  await recorder.writeAlone({ type: 'log', id });
+  await journalWriter.writeAlone({ type: 'log', id });
 }

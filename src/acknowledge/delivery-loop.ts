@@ -1,6 +1,7 @@
-// Acknowledges one request after the other, several at once. Takes requests from the backlog, gives each to the relays
-// and what became of it to the recorder. Whatever a mail contains ends in one of four ways: sent, skipped, failed for
-// good, or another try. Owns nothing that outlives it; `stop` lets what is under way finish.
+// Acknowledges requests, several at once. Takes from the delivery queue what may be sent, composes the mail, gives it to the
+// transports and what became of it to the journal writer. Whatever a mail contains ends in one of four ways: sent, skipped,
+// failed for good, or another try. Ends with an error only when something is wrong with this program; `stop` lets what is
+// under way finish.
 
 import { setMaxListeners } from 'node:events';
 import { messageOf } from '../model/errors.ts';
@@ -12,11 +13,11 @@ import type { Clock } from '../ports/runtime.ts';
 import type { AckState } from './journal/ack-state.ts';
 import type { RecipientOf } from './compose/recipient.ts';
 import { autoReplyReason } from './compose/auto-reply-filter.ts';
-import type { DeliveryQueue } from './queue/delivery-queue.ts';
+import type { Delivery, DeliveryQueue } from './queue/delivery-queue.ts';
 import type { Outcome, Outgoing } from './transport/transport.ts';
 import { sanitizeLine } from '../mail/sanitize.ts';
 import type { Compose } from './compose/compose.ts';
-import type { DestinationLimits } from './queue/destination-limits.ts';
+import type { Permit } from './queue/destination-limits.ts';
 import type { Sign } from './compose/dkim.ts';
 import { domainOf } from './transport/mail-domain.ts';
 import { type Fields, fieldsOf, pieceOf } from '../mail/header-fields.ts';
@@ -39,16 +40,17 @@ interface Settings {
 }
 
 interface Parts {
-  readonly backlog: DeliveryQueue;
-  readonly recorder: JournalWriter;
+  readonly queue: DeliveryQueue;
+  readonly journalWriter: JournalWriter;
   readonly relays: FailOver;
-  readonly destinations: DestinationLimits;
   /** Undefined: nothing is signed. */
   readonly sign: Sign | undefined;
   readonly state: AckState;
   readonly compose: Compose;
   readonly guard: ParserGuard;
-  readonly addressee: RecipientOf;
+  readonly recipientOf: RecipientOf;
+  /** Hears of each address before its turn, so that its domain can be looked up meanwhile. */
+  readonly expect: (address: string) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: Settings;
@@ -57,7 +59,7 @@ interface Parts {
 export class DeliveryLoop {
   readonly #parts: Parts;
   readonly #stop = new AbortController();
-  #working: Promise<unknown> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   #cutOff = false;
 
   constructor(parts: Parts) {
@@ -66,10 +68,9 @@ export class DeliveryLoop {
     setMaxListeners(0, this.#stop.signal);
   }
 
-  /** Begins; as many at once as the relays take. `failed` hears of what should never happen. */
+  /** Begins. `failed` hears of what should never happen. */
   start(failed: (error: Error) => void): void {
-    const workers = Array.from({ length: this.#parts.relays.parallel }, () => this.#work());
-    this.#working = Promise.all(workers).catch((error: unknown) =>
+    this.#running = this.#run().catch((error: unknown) =>
       failed(error instanceof Error ? error : new Error(String(error))),
     );
   }
@@ -77,7 +78,7 @@ export class DeliveryLoop {
   /** Begins nothing more. Resolves when the last send has ended; whoever cannot wait closes the relays. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#working;
+    await this.#running;
   }
 
   /** Ends at once: what is cut off is not recorded, and counts as never tried. */
@@ -87,43 +88,76 @@ export class DeliveryLoop {
     this.#parts.relays.close();
   }
 
-  async #work(): Promise<void> {
-    for (;;) {
-      const request = await this.#parts.backlog.next();
-      if (!request || this.#stop.signal.aborted) return;
-      await this.#acknowledge(request);
-    }
-  }
-
-  async #acknowledge(request: StoredRequest): Promise<void> {
-    const { sequence, ticket } = request;
-    const { addressee } = this.#parts;
-    const piece = pieceOf(request.message, this.#parts.settings.parseBytes);
-    const fields = fieldsOf(piece);
+  /**
+   * The recipient domain of a request's acknowledgement. Undefined when none is due, and that is recorded.
+   * Takes every request, more than once where its mail had to wait: cheap.
+   */
+  route(request: StoredRequest): string | undefined {
+    const { recipientOf, settings, log, journalWriter, expect } = this.#parts;
+    const { sequence, ticket, envelope, client } = request;
+    const { to, contact } = recipientOf(request);
     // Whom the registrar book does not know may be anyone's address: no backscatter.
-    const reason = request.client.unverified
+    const reason = client.unverified
       ? 'unverified'
-      : autoReplyReason(request.envelope.from, fields, addressee(request).contact);
-    if (reason !== undefined) {
-      this.#parts.log.info({ sequence, ticket, reason }, 'not acknowledged by mail');
-      this.#parts.recorder.record({ type: 'skipped', sequence });
-      return;
+      : autoReplyReason(envelope.from, fieldsOf(pieceOf(request.message, settings.parseBytes)), contact);
+    if (reason === undefined) {
+      expect(to);
+      return domainOf(to);
     }
-    const mail = await this.#make(request, piece, fields);
-    if (typeof mail === 'string') this.#fail(request, { kind: 'refused', code: 0, text: mail, carrier: '' });
-    else await this.#sendInTurn(request, mail);
+    log.info({ sequence, ticket, reason }, 'not acknowledged by mail');
+    journalWriter.record({ type: 'skipped', sequence });
+    return undefined;
   }
 
-  /** A mail whose domain has no room waits aside as a number only; it is made again when its turn has come. */
-  async #sendInTurn(request: StoredRequest, mail: Outgoing): Promise<void> {
-    const { destinations, sign } = this.#parts;
-    const domain = domainOf(mail.to);
-    if (!destinations.enter(domain, request.sequence)) return;
-    try {
-      await this.#send(request, sign ? { ...mail, bytes: await sign(mail.bytes) } : mail);
-    } finally {
-      destinations.leave(domain);
+  async #run(): Promise<void> {
+    const sending = new Set<Promise<void>>();
+    let trouble: unknown;
+    for (;;) {
+      const delivery = await this.#parts.queue.next();
+      if (!delivery || this.#stop.signal.aborted || trouble !== undefined) break;
+      const send = this.#deliver(delivery)
+        .catch((error: unknown) => {
+          trouble ??= error;
+        })
+        .finally(() => {
+          delivery.permit.release();
+          sending.delete(send);
+          if (trouble !== undefined) void this.#parts.queue.stop();
+        });
+      sending.add(send);
     }
+    await Promise.all(sending);
+    if (trouble !== undefined) throw trouble;
+  }
+
+  async #deliver({ sequence, permit }: Delivery): Promise<void> {
+    const { queue, relays, recipientOf } = this.#parts;
+    const request = await queue.read(sequence);
+    if (!request) return;
+    if (domainOf(recipientOf(request).to) !== permit.domain) {
+      // The registrar book has changed since: it waits again, where it goes now.
+      queue.add(request);
+    } else if (relays.isResting(permit.domain)) {
+      this.#settle(request, {
+        kind: 'later',
+        code: 0,
+        text: 'its mail servers could not be reached',
+        transport: permit.domain,
+      });
+    } else await this.#acknowledge(request, permit);
+  }
+
+  async #acknowledge(request: StoredRequest, permit: Permit): Promise<void> {
+    const { sign, settings } = this.#parts;
+    const piece = pieceOf(request.message, settings.parseBytes);
+    const mail = await this.#make(request, piece, fieldsOf(piece));
+    if (typeof mail === 'string') return this.#fail(request, { kind: 'refused', code: 0, text: mail, transport: '' });
+    const outcome = await this.#send(request, sign ? { ...mail, bytes: await sign(mail.bytes) } : mail);
+    if (!outcome) return;
+    // A relay in trouble says nothing of the destination.
+    if (outcome.kind !== 'unreachable')
+      permit.release(outcome.kind !== 'dropped' && (outcome.kind === 'sent' || outcome.code > 0));
+    this.#settle(request, outcome);
   }
 
   /** The finished mail, or why there can be none. */
@@ -141,50 +175,48 @@ export class DeliveryLoop {
     }
   }
 
-  async #send(request: StoredRequest, mail: Outgoing): Promise<void> {
+  /** Undefined when it was cut off. */
+  async #send(request: StoredRequest, mail: Outgoing): Promise<Outcome | undefined> {
     const { relays, clock } = this.#parts;
     const { signal } = this.#stop;
     let unreachable = 0;
     for (;;) {
       await relays.ready(signal);
-      if (signal.aborted) return;
+      if (signal.aborted) return undefined;
       const outcome = await relays.send(mail);
-      if (this.#cutOff) return;
+      if (this.#cutOff) return undefined;
       if (!outcome) continue;
-      if (outcome.kind !== 'unreachable' || ++unreachable >= unreachableMax || this.#isTooOld(request)) {
-        this.#settle(request, outcome);
-        return;
-      }
+      if (outcome.kind !== 'unreachable' || ++unreachable >= unreachableMax || this.#isTooOld(request)) return outcome;
       await sleep(clock, breathMs, signal);
     }
   }
 
   #settle(request: StoredRequest, outcome: Outcome): void {
     const { sequence, ticket } = request;
-    const { code, carrier } = outcome;
+    const { code, transport } = outcome;
     if (outcome.kind === 'sent') {
-      this.#parts.log.info({ sequence, ticket, relay: carrier, code }, 'acknowledged');
-      this.#parts.recorder.record({ type: 'sent', sequence });
+      this.#parts.log.info({ sequence, ticket, relay: transport, code }, 'acknowledged');
+      this.#parts.journalWriter.record({ type: 'sent', sequence });
     } else if (outcome.kind === 'refused' || this.#isTooOld(request)) this.#fail(request, outcome);
     else this.#retry(request, outcome);
   }
 
-  #retry({ sequence, ticket }: StoredRequest, { code, text, carrier }: Outcome): void {
-    const { clock, log, recorder, settings, state } = this.#parts;
+  #retry({ sequence, ticket }: StoredRequest, { code, text, transport }: Outcome): void {
+    const { clock, log, journalWriter, settings, state } = this.#parts;
     const before = state.retryOf(sequence);
     const attempts = (before?.attempts ?? 0) + 1;
     const asked = before?.askedAt === undefined ? {} : { askedAt: before.askedAt };
     const pauseMs = Math.min(settings.retryMs * 2 ** Math.min(attempts - 1, 30), settings.retryMsMax);
-    const details = { sequence, ticket, relay: carrier, code, text, attempts, pauseSeconds: pauseMs / 1000 };
+    const details = { sequence, ticket, relay: transport, code, text, attempts, pauseSeconds: pauseMs / 1000 };
     log.info(details, 'acknowledgement put off');
-    recorder.record({ type: 'retry', sequence, attempts, nextAt: clock.now() + pauseMs, code, text, ...asked });
+    journalWriter.record({ type: 'retry', sequence, attempts, nextAt: clock.now() + pauseMs, code, text, ...asked });
   }
 
-  #fail({ sequence, ticket }: StoredRequest, { code, text, carrier }: Outcome): void {
-    const { clock, log, recorder, state } = this.#parts;
+  #fail({ sequence, ticket }: StoredRequest, { code, text, transport }: Outcome): void {
+    const { clock, log, journalWriter, state } = this.#parts;
     const attempts = (state.retryOf(sequence)?.attempts ?? 0) + 1;
-    log.warn({ sequence, ticket, relay: carrier, code, text, attempts }, 'acknowledgement failed for good');
-    recorder.record({ type: 'failed', sequence, at: clock.now(), attempts, code, text });
+    log.warn({ sequence, ticket, relay: transport, code, text, attempts }, 'acknowledgement failed for good');
+    journalWriter.record({ type: 'failed', sequence, at: clock.now(), attempts, code, text });
   }
 
   /** Whoever asks for another try starts its time anew. */

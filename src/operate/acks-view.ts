@@ -31,15 +31,15 @@ export class AcksView {
   readonly #config: Config;
   readonly #reader: RequestReader;
   readonly #state: AckState;
-  readonly #addressee: RecipientOf;
+  readonly #recipientOf: RecipientOf;
   /** What could not be looked at, in words. */
   readonly note: string | undefined;
 
-  private constructor(config: Config, state: AckState, addressee: RecipientOf, note: string | undefined) {
+  private constructor(config: Config, state: AckState, recipient: RecipientOf, note: string | undefined) {
     this.#config = config;
     this.#reader = openReader(runtime, config.spool.dir);
     this.#state = state;
-    this.#addressee = addressee;
+    this.#recipientOf = recipient;
     this.note = note;
   }
 
@@ -58,7 +58,7 @@ export class AcksView {
 
   /** Those that failed for good, are tried again, or wait. */
   unsettled(): AsyncGenerator<AckRow> {
-    return unsettled(this.#state, this.#reader, this.#addressee);
+    return unsettled(this.#state, this.#reader, this.#recipientOf);
   }
 
   /** How many failed for good in all; of the oldest ones only the number is kept. */
@@ -74,7 +74,7 @@ export class AcksView {
   }
 
   row(request: StoredRequest): AckRow {
-    return rowOf(request, this.#state, this.#addressee);
+    return rowOf(request, this.#state, this.#recipientOf);
   }
 
   sample(): StoredRequest {
@@ -88,7 +88,7 @@ export class AcksView {
   /** @throws ConfigError when the templates cannot be used */
   async preview(request: StoredRequest, language?: string): Promise<Preview> {
     const parseMail = await openMailParser(this.#config, this.#state, silent);
-    const parts = { config: this.#config, disk: runtime.disk, parseMail, addressee: this.#addressee };
+    const parts = { config: this.#config, disk: runtime.disk, parseMail, recipientOf: this.#recipientOf };
     return preview(parts, request, language);
   }
 

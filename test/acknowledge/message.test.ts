@@ -37,7 +37,7 @@ async function acknowledge(
   language = 'en',
   from = 'Régie <seawall@registry.example>',
 ): Promise<Buffer> {
-  const compose = composer({ from, name: 'ack.registry.example', languages, addressee: toSender(language) });
+  const compose = composer({ from, name: 'ack.registry.example', languages, recipientOf: toSender(language) });
   const readable = await readMail(kept.message, parse);
   const mail = compose(kept, readable ? parseRequests(readable) : unparsedMail, fieldsOf(kept.message));
   assert.ok(mail);
@@ -253,7 +253,7 @@ test('text parts come back as they were, encoded or not', async () => {
 });
 
 test('a sender address that cannot stand in a header gets no acknowledgement', async () => {
-  const compose = composer({ from: 'a@b', name: 'n', languages, addressee: toSender('en') });
+  const compose = composer({ from: 'a@b', name: 'n', languages, recipientOf: toSender('en') });
   const to = (from: string): unknown => compose(stored('x', from), unparsedMail, new Map())?.to;
   for (const bad of ['a b@c', 'a@b\r\nBcc: x@y', 'no-at-sign', '<a@b>', `${'a'.repeat(400)}@b`])
     assert.equal(to(bad), undefined);
@@ -261,7 +261,7 @@ test('a sender address that cannot stand in a header gets no acknowledgement', a
     assert.equal(to(good), good);
 });
 
-const make = (from: string): unknown => composer({ from, name: 'n', languages, addressee: toSender('en') });
+const make = (from: string): unknown => composer({ from, name: 'n', languages, recipientOf: toSender('en') });
 
 test('ack.from is checked at start', () => {
   assert.throws(() => make('Registry registry@'), { name: 'ConfigError', message: /ack\.from/ });

@@ -36,14 +36,14 @@ export function composer(options: {
   from: string;
   name: string;
   languages: Languages;
-  addressee: RecipientOf;
+  recipientOf: RecipientOf;
 }): Compose {
   const from = fromHeader(options.from);
   const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
 
   return (request, understood, fields) => {
     const { ticket, sequence } = request;
-    const { to, language } = options.addressee(request);
+    const { to, language } = options.recipientOf(request);
     if (!isWritable(to)) return undefined;
     const render = options.languages.get(language);
     const day = days.get(language);

@@ -23,21 +23,21 @@ export interface Preview {
 
 /** Makes the acknowledgement of a request in a language. @throws ConfigError when its templates cannot be used */
 export async function preview(
-  parts: { config: Config; disk: Disk; parseMail: ParseMail; addressee: RecipientOf },
+  parts: { config: Config; disk: Disk; parseMail: ParseMail; recipientOf: RecipientOf },
   request: StoredRequest,
-  language = parts.addressee(request).language,
+  language = parts.recipientOf(request).language,
 ): Promise<Preview> {
-  const { config, disk, parseMail, addressee } = parts;
+  const { config, disk, parseMail, recipientOf } = parts;
   const { from, name, parse_bytes: bytes } = config.ack;
   const render = await loadTemplates(disk, config.templates.dir, language);
   const compose = composer({
     from,
     name,
     languages: new Map([[language, render]]),
-    addressee: (each) => ({ ...addressee(each), language }),
+    recipientOf: (each) => ({ ...recipientOf(each), language }),
   });
   const fields = fieldsOf(pieceOf(request.message, bytes));
-  const automatic = autoReplyReason(request.envelope.from, fields, addressee(request).contact);
+  const automatic = autoReplyReason(request.envelope.from, fields, recipientOf(request).contact);
   return {
     mail: compose(request, await parseMail(request), fields),
     notDue: request.client.unverified ? 'unverified' : automatic,

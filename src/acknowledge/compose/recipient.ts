@@ -17,7 +17,7 @@ export interface Recipient {
 
 export type RecipientOf = (request: StoredRequest) => Recipient;
 
-/** The addressee of a request. @param language the house's */
+/** The recipient of a request. @param language the house's */
 export function recipientOf(
   { client, envelope }: StoredRequest,
   book: RegistrarBook | undefined,

@@ -26,7 +26,7 @@ export interface AckRow {
 const time = (ms: number | undefined): string | null => (ms === undefined ? null : new Date(ms).toISOString());
 
 /** How the acknowledgement of one request stands. */
-export function rowOf(request: StoredRequest, state: AckState, addressee: RecipientOf): AckRow {
+export function rowOf(request: StoredRequest, state: AckState, recipientOf: RecipientOf): AckRow {
   const { sequence } = request;
   const retry = state.retryOf(sequence);
   const failure = retry ? undefined : state.failureOf(sequence);
@@ -35,7 +35,7 @@ export function rowOf(request: StoredRequest, state: AckState, addressee: Recipi
     sequence,
     ticket: ticketOf(sequence),
     state: state.stateOf(sequence),
-    recipient: addressee(request).to,
+    recipient: recipientOf(request).to,
     attempts: last?.attempts ?? null,
     nextTry: time(retry?.nextAt),
     failedAt: time(failure?.at),
@@ -49,19 +49,19 @@ export function rowOf(request: StoredRequest, state: AckState, addressee: Recipi
 export async function* unsettled(
   state: AckState,
   reader: RequestReader,
-  addressee: RecipientOf,
+  recipientOf: RecipientOf,
 ): AsyncGenerator<AckRow> {
   const troubled = [...state.failures, ...state.pending].map(({ sequence }) => sequence).toSorted((a, b) => a - b);
   for (const sequence of troubled) {
     const [request] = await reader.read(sequence - 1, { count: 1, bytes: 1 });
-    if (request) yield rowOf(request, state, addressee);
+    if (request) yield rowOf(request, state, recipientOf);
   }
   for (let place = state.settledFrom(0); ; place = state.settledFrom(place)) {
     const batch = await reader.read(place, { count: 500, bytes: 8_388_608 });
     const last = batch.at(-1);
     if (!last) return;
     for (const request of batch) {
-      if (state.stateOf(request.sequence) === 'waiting') yield rowOf(request, state, addressee);
+      if (state.stateOf(request.sequence) === 'waiting') yield rowOf(request, state, recipientOf);
     }
     place = last.sequence;
   }

@@ -26,6 +26,7 @@ export class JournalWriter {
   #gathered: Happening[] = [];
   #timer: Timer | undefined;
   #writing: Promise<void> | undefined;
+  #underWay = 0;
   #broken = false;
 
   constructor(parts: {
@@ -38,6 +39,11 @@ export class JournalWriter {
     this.#clock = parts.clock;
     this.#written = parts.written;
     this.#failed = parts.failed;
+  }
+
+  /** How many results are not yet in the journal. */
+  get waiting(): number {
+    return this.#gathered.length + this.#underWay;
   }
 
   /** Takes note of what became of a request; it is written with the next group. */
@@ -75,6 +81,7 @@ export class JournalWriter {
     while (this.#gathered.length > 0 && !this.#broken) {
       const group = this.#gathered;
       this.#gathered = [];
+      this.#underWay = group.length;
       try {
         await this.#journal.append(eventsOf(group));
       } catch (error) {
@@ -82,6 +89,7 @@ export class JournalWriter {
         this.#failed(error instanceof Error ? error : new Error(String(error)));
         return;
       }
+      this.#underWay = 0;
       this.#written(group.map((happening) => happening.sequence));
     }
   }

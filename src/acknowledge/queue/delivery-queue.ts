@@ -1,103 +1,144 @@
-// What is to be acknowledged next: new requests as the log gives them, and those whose next try is due, which go first.
-// Takes the log and the journal's state, gives one request at a time to whoever asks, each to one only. Fails by calling
-// `failed` when the log cannot be read. Owns the place in the log. Bounded: on their way and waiting for another try
-// together never exceed `limit`; at the limit the log is not read. Only a few megabytes are read ahead. Whoever has to
-// put a request aside gives it back by its number, and it comes again.
+// What is to be acknowledged: new requests as the log gives them, and those whose next try is due. Each waits in the queue of
+// its destination (destination-limits.ts), first in, first out. Takes the log and the journal's state, gives one after the
+// other as it may begin. Fails by calling `failed` when the log cannot be read. Owns the position in the log.
+// Bounded: what waits is a number; the mails in memory are those being sent and a few read ahead, `limit` in all. How many
+// wait, or wait for another try, bounds nothing: one destination in trouble must not stop the reading for the others.
 
 import { DamagedLogError } from '../../model/errors.ts';
+import { Heap } from '../../lib/heap.ts';
 import type { StoredRequest } from '../../model/request.ts';
-import type { RequestReader } from '../../ports/request-log.ts';
+import type { ReadLimit, RequestReader } from '../../ports/request-log.ts';
 import type { Clock, Timer } from '../../ports/runtime.ts';
 import type { AckState } from '../journal/ack-state.ts';
+import { DestinationLimits, type DestinationLimit, type Permit } from './destination-limits.ts';
 
-const aheadCount = 128;
-/** With no more than so many left, the next are read. */
-const aheadLow = 64;
-const aheadBytes = 2_097_152;
+/** The most that one read of the log gives. */
+const batch = { count: 128, bytes: 2_097_152 };
+/** What is no longer in memory is read together with what comes behind it, which is mostly wanted soon. */
+const ahead = { count: 32, bytes: 262_144 };
+const one = { count: 1, bytes: 1 };
+/** The most bytes of mails that wait in memory. */
+const cacheBytes = 8_388_608;
 /** Retries fall due in steps of this, so that looking for them costs little when there are many. */
 const dueStepMs = 100;
 /** The longest sleep before the wall clock is looked at again: it may have been set. */
 const dueSleepMs = 60_000;
 
-export class DeliveryQueue {
-  readonly #reader: RequestReader;
-  readonly #state: AckState;
-  readonly #clock: Clock;
-  readonly #limit: number;
-  readonly #identify: () => Promise<void>;
-  readonly #coming: (request: StoredRequest) => void;
-  readonly #failed: (error: Error) => void;
-  readonly #stop = new AbortController();
-  /** Read and not yet asked for. */
-  #ahead: StoredRequest[] = [];
-  /** Handed out, or read ahead, and not yet in the journal. */
-  readonly #underWay = new Set<number>();
-  /** Sequences whose next try is due, in order. */
-  #due: number[] = [];
-  #dueTimer: Timer | undefined;
-  #waiting = new Set<() => void>();
-  #filling: Promise<void> | undefined;
+/** One acknowledgement that may be sent now. */
+export interface Delivery {
+  readonly sequence: number;
+  readonly permit: Permit;
+}
 
-  constructor(parts: {
-    reader: RequestReader;
-    state: AckState;
-    clock: Clock;
-    limit: number;
-    /** Called before the first new request is given out; rejects when the journal speaks of another log. */
-    identify: () => Promise<void>;
-    /** Hears of each new request as soon as it is read, before its turn. */
-    coming: (request: StoredRequest) => void;
-    failed: (error: Error) => void;
-  }) {
-    this.#reader = parts.reader;
-    this.#state = parts.state;
-    this.#clock = parts.clock;
-    this.#limit = parts.limit;
-    this.#identify = parts.identify;
-    this.#coming = parts.coming;
-    this.#failed = parts.failed;
+interface Parts {
+  readonly reader: RequestReader;
+  readonly state: AckState;
+  readonly clock: Clock;
+  /** The most mails in memory. */
+  readonly limit: number;
+  /** How many sends the transports take at once, and whether to each destination by itself. */
+  readonly parallel: number;
+  readonly direct: boolean;
+  readonly limitOf: (domain: string) => DestinationLimit;
+  /** How many results are not yet in the journal: with `limit` of them nothing more begins. */
+  readonly unwritten: () => number;
+  /** Called before the first new request is given out; rejects when the journal speaks of another log. */
+  readonly identify: () => Promise<void>;
+  /** The recipient domain of a request; undefined when none is due, and that is noted. */
+  readonly route: (request: StoredRequest) => string | undefined;
+  readonly failed: (error: Error) => void;
+}
+
+export class DeliveryQueue {
+  readonly #parts: Parts;
+  readonly #stop = new AbortController();
+  readonly #destinations: DestinationLimits<number>;
+  /** Mails that wait, and are in memory: the first of them. */
+  readonly #cache = new Map<number, StoredRequest>();
+  #cached = 0;
+  /** When which retry is due; what the state no longer says is passed over. */
+  readonly #due = new Heap<{ readonly sequence: number; readonly nextAt: number }>(({ nextAt }) => nextAt);
+  /** Retries that wait in the queue of their destination or are being sent. */
+  readonly #retrying = new Set<number>();
+  /** Given out by `next`, and their result not yet in the journal. */
+  readonly #sending = new Set<number>();
+  #dueTimer: Timer | undefined;
+  readonly #waiting = new Set<() => void>();
+  #filling: Promise<unknown> | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { clock, limit, parallel, direct, limitOf } = parts;
+    const fast = Math.min(parallel, Math.max(1, Math.floor(limit / 4)));
+    const slow = Math.max(1, Math.floor((direct ? limit : fast) / 2));
+    const slots = { fast, slow, shared: !direct };
+    this.#destinations = new DestinationLimits({ clock, limitOf, slots, free: () => this.#wakeAll() });
   }
 
   /** Begins to read where the journal ends. */
   start(): void {
-    this.#findDue();
-    this.#filling = this.#fill().catch((error: unknown) => this.#fail(error));
+    this.schedule(this.#parts.state.pending.map(({ sequence }) => sequence));
+    this.#filling = Promise.all([this.#fill(), this.#queueDue()]).catch((error: unknown) => this.#fail(error));
   }
 
-  /** The next request to acknowledge; waits for one. Undefined once stopped. */
-  async next(): Promise<StoredRequest | undefined> {
+  /** The next that may be sent; waits for one. Its permit must be given back. Undefined once stopped. */
+  async next(): Promise<Delivery | undefined> {
     while (!this.#stop.signal.aborted) {
-      const due = this.#due.shift();
-      if (due !== undefined) {
-        const request = await this.#readAgain(due);
-        if (request) return request;
-        continue;
-      }
-      const request = this.#ahead.shift();
-      if (request) {
-        if (this.#ahead.length === aheadLow || this.#ahead.length === 0) this.#wakeAll();
-        return request;
+      const next = this.#parts.unwritten() < this.#parts.limit ? this.#destinations.next() : undefined;
+      if (next) {
+        this.#sending.add(next.item);
+        return { sequence: next.item, permit: next.permit };
       }
       await this.#change();
     }
     return undefined;
   }
 
-  /** Gives a request out again that was put aside: it goes before the new ones. */
-  again(sequence: number): void {
-    this.#due.push(sequence);
+  /** The request of a delivery. Undefined when the log cannot be read: then `failed` has been told. */
+  async read(sequence: number): Promise<StoredRequest | undefined> {
+    return this.#uncache(sequence) ?? this.#read(sequence, this.#cacheIsFull ? one : ahead);
+  }
+
+  async #read(sequence: number, limit: ReadLimit): Promise<StoredRequest | undefined> {
+    try {
+      const [request, ...more] = await this.#parts.reader.read(sequence - 1, limit);
+      if (request?.sequence !== sequence) {
+        throw new DamagedLogError(`The log no longer gives request ${sequence}, which waits for its acknowledgement.`);
+      }
+      for (const each of more) if (this.#isWaiting(each.sequence)) this.#keep(each);
+      return request;
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /** Puts a request at the end of the queue of its destination. */
+  add(request: StoredRequest): void {
+    this.#sending.delete(request.sequence);
+    const domain = this.#parts.route(request);
+    if (domain === undefined) return;
+    this.#keep(request);
+    this.#destinations.add(domain, request.sequence);
     this.#wakeAll();
   }
 
   /** Says that what became of these is in the journal and in the state. */
   written(sequences: readonly number[]): void {
-    for (const sequence of sequences) this.#underWay.delete(sequence);
-    this.lookAgain();
+    for (const sequence of sequences) {
+      this.#retrying.delete(sequence);
+      this.#sending.delete(sequence);
+    }
+    this.schedule(sequences);
   }
 
-  /** Says that others may have fallen due in the state. */
-  lookAgain(): void {
-    this.#findDue();
+  /** Looks in the state when these are due, if they are to be tried again. */
+  schedule(sequences: readonly number[]): void {
+    for (const sequence of sequences) {
+      const retry = this.#parts.state.retryOf(sequence);
+      if (retry) this.#due.add({ sequence, nextAt: retry.nextAt });
+    }
+    this.#setTimer();
     this.#wakeAll();
   }
 
@@ -105,102 +146,105 @@ export class DeliveryQueue {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#dueTimer?.cancel();
+    this.#destinations.close();
     this.#wakeAll();
     await this.#filling;
   }
 
-  /**
-   * On their way, and waiting for another try. A retry under way counts once; those that an operator asked for again do
-   * not count: they are behind us in the log, and hold up nothing new.
-   */
-  #load(): number {
-    let load = this.#state.pendingCount - this.#state.reopenedCount;
-    for (const sequence of this.#underWay) if (this.#state.retryOf(sequence) === undefined) load++;
-    return load;
-  }
-
   async #fill(): Promise<void> {
     const { signal } = this.#stop;
-    let place = this.#state.settledThrough;
+    const { state, reader, limit, identify, unwritten } = this.#parts;
+    let position = state.settledThrough;
     let identified = false;
     while (!signal.aborted) {
-      const room = this.#limit - this.#load();
-      if (room <= 0 || this.#ahead.length > aheadLow) {
+      // When all that could be sent finds no slot, reading on would only make numbers of mails.
+      if (unwritten() >= limit || (this.#destinations.saturated && this.#cacheIsFull)) {
         await this.#change();
         continue;
       }
-      place = this.#state.settledFrom(place);
-      const batch = await this.#reader.read(place, { count: Math.min(room, aheadCount), bytes: aheadBytes }, signal);
-      if (batch.length > 0 && !identified) {
-        await this.#identify();
+      position = state.settledFrom(position);
+      const requests = await reader.read(position, { ...batch, count: Math.min(batch.count, limit) }, signal);
+      if (requests.length > 0 && !identified) {
+        await identify();
         identified = true;
       }
-      for (const request of batch) {
-        if (request.sequence !== place + 1) {
-          throw new DamagedLogError(`The log gave ${request.sequence} where ${place + 1} was expected.`);
+      for (const request of requests) {
+        if (request.sequence !== position + 1) {
+          throw new DamagedLogError(`The log gave ${request.sequence} where ${position + 1} was expected.`);
         }
-        place = request.sequence;
+        position = request.sequence;
         // Behind a request that waits for another try, the log holds many that are settled already.
-        if (this.#state.isSettled(place) || this.#state.retryOf(place) !== undefined) continue;
-        this.#underWay.add(place);
-        this.#ahead.push(request);
-        this.#coming(request);
+        if (state.isSettled(position) || state.retryOf(position) !== undefined) continue;
+        this.add(request);
       }
-      this.#wakeAll();
     }
   }
 
-  async #readAgain(sequence: number): Promise<StoredRequest | undefined> {
-    try {
-      const [request] = await this.#reader.read(sequence - 1, { count: 1, bytes: 1 });
-      if (request?.sequence === sequence) return request;
-      throw new DamagedLogError(`The log no longer gives request ${sequence}, which waits for its acknowledgement.`);
-    } catch (error) {
-      this.#fail(error);
-      return undefined;
+  /** Puts what has fallen due into the queue of its destination, one after the other. */
+  async #queueDue(): Promise<void> {
+    const { state, clock } = this.#parts;
+    while (!this.#stop.signal.aborted) {
+      const { first } = this.#due;
+      if (!first || first.nextAt > clock.now()) {
+        this.#setTimer();
+        await this.#change();
+        continue;
+      }
+      this.#due.take();
+      const { sequence, nextAt } = first;
+      if (state.retryOf(sequence)?.nextAt !== nextAt || this.#retrying.has(sequence)) continue;
+      this.#retrying.add(sequence);
+      const request = await this.#read(sequence, one);
+      if (request) this.add(request);
     }
   }
 
-  /** Moves what has fallen due to the front, and sets the timer for the next. */
-  #findDue(): void {
+  #setTimer(): void {
     this.#dueTimer?.cancel();
-    if (this.#stop.signal.aborted) return;
-    const now = this.#clock.now();
-    let next = Infinity;
-    for (const { sequence, nextAt } of this.#state.pending) {
-      if (this.#underWay.has(sequence)) continue;
-      if (nextAt <= now) {
-        this.#underWay.add(sequence);
-        this.#due.push(sequence);
-      } else next = Math.min(next, nextAt);
-    }
-    this.#due.sort((a, b) => a - b);
-    if (next < Infinity) {
-      const wait = Math.min(Math.max(next - now, dueStepMs), dueSleepMs);
-      this.#dueTimer = this.#clock.after(wait, () => {
-        this.#findDue();
-        this.#wakeAll();
-      });
-    }
+    const { first } = this.#due;
+    if (!first || this.#stop.signal.aborted) return;
+    const wait = Math.min(Math.max(first.nextAt - this.#parts.clock.now(), dueStepMs), dueSleepMs);
+    this.#dueTimer = this.#parts.clock.after(wait, () => this.#wakeAll());
+  }
+
+  get #cacheIsFull(): boolean {
+    return this.#cached >= cacheBytes || this.#cache.size >= Math.max(1, this.#parts.limit / 4);
+  }
+
+  #keep(request: StoredRequest): void {
+    if (this.#cacheIsFull || this.#cache.has(request.sequence)) return;
+    this.#cache.set(request.sequence, request);
+    this.#cached += request.size;
+  }
+
+  /** Whether it waits in the queue of a destination, or is new. */
+  #isWaiting(sequence: number): boolean {
+    const { state } = this.#parts;
+    if (this.#sending.has(sequence)) return false;
+    return state.retryOf(sequence) === undefined ? !state.isSettled(sequence) : this.#retrying.has(sequence);
+  }
+
+  #uncache(sequence: number): StoredRequest | undefined {
+    const cached = this.#cache.get(sequence);
+    if (cached && this.#cache.delete(sequence)) this.#cached -= cached.size;
+    return cached;
   }
 
   #change(): Promise<void> {
     return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#waiting.delete(wake);
-        resolve();
-      };
-      this.#waiting.add(wake);
+      this.#waiting.add(resolve);
     });
   }
 
   #wakeAll(): void {
-    for (const wake of this.#waiting) wake();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
   }
 
   #fail(error: unknown): void {
     this.#stop.abort();
     this.#wakeAll();
-    this.#failed(error instanceof Error ? error : new Error(String(error)));
+    this.#parts.failed(error instanceof Error ? error : new Error(String(error)));
   }
 }

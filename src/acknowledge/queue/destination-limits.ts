@@ -1,7 +1,7 @@
-// How many mails may be on their way to one recipient domain at once, and how many may begin in a second. Takes domain and
-// sequence of a mail that is ready, says whether it may go now; if not it waits aside, and `turn` is called when it may.
-// Within a domain turns come in the order of asking. Holds numbers only, as many as its owner lets wait; a domain is
-// forgotten when nothing of it waits or is under way. Never throws.
+// How many mails may be on their way to one recipient domain at once, and in all. Takes what is to be sent, by destination, in
+// the order of asking; gives the next that may begin, with a permit that is given back when its sending has ended, however it
+// ended. One destination in trouble holds up no other: those that are slow, silent or not yet known take slots of their own.
+// Holds what its owner puts in; a destination of which nothing waits or is under way is forgotten when there are many. Never throws.
 
 import type { Clock, Timer } from '../../ports/runtime.ts';
 
@@ -11,112 +11,223 @@ export interface DestinationLimit {
   readonly perSecond: number;
 }
 
-interface Destination {
+/** How many mails may be on their way at once, over all destinations. */
+export interface Slots {
+  readonly fast: number;
+  /** For destinations that are slow or silent. */
+  readonly slow: number;
+  /** Relays take both kinds through the same connections: then no more than `fast` in all. */
+  readonly shared: boolean;
+}
+
+/** The right to send one mail. */
+export interface Permit {
+  readonly domain: string;
+  /**
+   * Gives it back; a second time does nothing.
+   * @param answered whether the destination's server gave an answer; undefined: nothing was learned of it
+   */
+  release(answered?: boolean): void;
+}
+
+type Kind = 'fast' | 'slow';
+
+interface Destination<Item> {
+  readonly domain: string;
   readonly limit: DestinationLimit;
   active: number;
+  /** How many at once it has earned by answering: begins with one, as Postfix does, and falls back to one. */
+  window: number;
+  kind: Kind;
   /** When a mail that begins now would be exactly in time; ahead of the clock by what was begun early. */
   due: number;
-  readonly aside: number[];
+  waiting: Item[];
+  /** Where the first of `waiting` stands. */
+  head: number;
   timer: Timer | undefined;
 }
 
 /** Turns by rate come in steps of this, so that a high rate costs no timer a mail. */
 const stepMs = 20;
-/** With more domains than this in memory, those that only wait for their rate to be free again are looked through. */
-const sweepCount = 1_000;
+/** A mail that takes longer than this gives its fast slot to others. */
+const slowMs = 1_000;
+/** With more destinations than this in memory, those that nothing is sent to are forgotten. */
+const sweepCount = 10_000;
 
-export class DestinationLimits {
+export class DestinationLimits<Item> {
   readonly #clock: Clock;
   readonly #limitOf: (domain: string) => DestinationLimit;
-  readonly #turn: (sequence: number) => void;
-  readonly #domains = new Map<string, Destination>();
-  /** Whose turn has come, and who has not begun yet. */
-  readonly #admitted = new Set<number>();
+  readonly #slots: Slots;
+  readonly #free: () => void;
+  readonly #destinations = new Map<string, Destination<Item>>();
+  /** Those that could begin another one if there were a slot, the longest unserved first. */
+  readonly #ready: Readonly<Record<Kind, Set<Destination<Item>>>> = { fast: new Set(), slow: new Set() };
+  readonly #used: Record<Kind, number> = { fast: 0, slow: 0 };
+  #sweepAt = sweepCount;
+  #closed = false;
 
-  constructor(parts: {
-    clock: Clock;
-    limitOf: (domain: string) => DestinationLimit;
-    turn: (sequence: number) => void;
-  }) {
+  /** @param parts `free` is called when `next` may have something again */
+  constructor(parts: { clock: Clock; limitOf: (domain: string) => DestinationLimit; slots: Slots; free: () => void }) {
     this.#clock = parts.clock;
     this.#limitOf = parts.limitOf;
-    this.#turn = parts.turn;
+    this.#slots = parts.slots;
+    this.#free = parts.free;
   }
 
-  /** Whether the mail may go now; then `leave` must be called after it. If not, `turn` says when to ask again. */
-  enter(domain: string, sequence: number): boolean {
-    if (this.#admitted.delete(sequence)) return true;
+  /** Puts one at the end of its destination's queue. */
+  add(domain: string, item: Item): void {
     const destination = this.#of(domain);
-    destination.aside.push(sequence);
-    this.#admit(domain, destination, sequence);
-    return this.#admitted.delete(sequence);
+    destination.waiting.push(item);
+    this.#offer(destination);
   }
 
-  /** Says that a mail is no longer under way, whatever became of it. */
-  leave(domain: string): void {
-    const destination = this.#domains.get(domain);
-    if (!destination) return;
-    destination.active--;
-    this.#admit(domain, destination);
+  /** The next that may begin now; undefined when there is none. */
+  next(): { readonly item: Item; readonly permit: Permit } | undefined {
+    for (const kind of ['fast', 'slow'] as const) {
+      if (!this.#hasSlot(kind)) continue;
+      for (const destination of this.#ready[kind]) {
+        this.#ready[kind].delete(destination);
+        const item = take(destination);
+        if (item === undefined) continue;
+        destination.active++;
+        destination.due = Math.max(destination.due, this.#clock.elapsed()) + gapOf(destination);
+        const permit = this.#permit(destination);
+        this.#offer(destination);
+        return { item, permit };
+      }
+    }
+    return undefined;
   }
 
-  /** How many wait aside. */
+  /** Whether a destination that answers waits only for a slot: then more work would find none. */
+  get saturated(): boolean {
+    return this.#ready.fast.size > 0;
+  }
+
+  /** How many wait. */
   get waiting(): number {
     let waiting = 0;
-    for (const { aside } of this.#domains.values()) waiting += aside.length;
+    for (const destination of this.#destinations.values()) waiting += waitingOf(destination);
     return waiting;
   }
 
-  /** Calls nobody any more. */
+  /** Gives nothing more. */
   close(): void {
-    for (const { timer } of this.#domains.values()) timer?.cancel();
-    this.#domains.clear();
+    this.#closed = true;
+    for (const { timer } of this.#destinations.values()) timer?.cancel();
+    for (const ready of Object.values(this.#ready)) ready.clear();
+    this.#destinations.clear();
   }
 
-  #of(domain: string): Destination {
-    const known = this.#domains.get(domain);
+  #of(domain: string): Destination<Item> {
+    const known = this.#destinations.get(domain);
     if (known) return known;
-    if (this.#domains.size >= sweepCount) this.#sweep();
-    const made: Destination = { limit: this.#limitOf(domain), active: 0, due: -Infinity, aside: [], timer: undefined };
-    this.#domains.set(domain, made);
+    if (this.#destinations.size >= this.#sweepAt) this.#sweep();
+    const made: Destination<Item> = {
+      domain,
+      limit: this.#limitOf(domain),
+      active: 0,
+      window: 1,
+      kind: this.#slots.shared ? 'fast' : 'slow',
+      due: -Infinity,
+      waiting: [],
+      head: 0,
+      timer: undefined,
+    };
+    this.#destinations.set(domain, made);
     return made;
   }
 
-  /** Lets go as many as may; the one who asks right now needs no call. */
-  #admit(domain: string, destination: Destination, asking?: number): void {
-    const { limit, aside } = destination;
-    const now = this.#clock.elapsed();
-    const gap = limit.perSecond > 0 ? 1_000 / limit.perSecond : 0;
+  #hasSlot(kind: Kind): boolean {
+    const { fast, slow, shared } = this.#slots;
+    if (shared && this.#used.fast + this.#used.slow >= fast) return false;
+    return this.#used[kind] < (kind === 'fast' ? fast : slow);
+  }
+
+  /** Notes whether the destination could begin another one. */
+  #offer(destination: Destination<Item>): void {
+    for (const ready of Object.values(this.#ready)) ready.delete(destination);
+    if (this.#closed || waitingOf(destination) === 0) return;
+    // A fifth of the slots is never one destination's: another one's mail finds one free.
+    const most = Math.min(
+      destination.limit.connections || Infinity,
+      this.#slots.fast - Math.floor(this.#slots.fast / 5),
+    );
+    if (destination.active >= Math.min(destination.window, most)) return;
+    const gap = gapOf(destination);
     // A second's worth may begin together (a leaky bucket), then one each gap.
-    const early = Math.max(0, 1_000 - gap);
-    while (aside.length > 0 && (limit.connections === 0 || destination.active < limit.connections)) {
-      if (gap > 0 && destination.due - early > now) {
-        const wait = Math.max(destination.due - early - now, stepMs);
-        destination.timer ??= this.#clock.after(wait, () => {
-          destination.timer = undefined;
-          this.#admit(domain, destination);
-        });
-        return;
-      }
-      const sequence = aside.shift();
-      if (sequence === undefined) return;
-      destination.active++;
-      destination.due = Math.max(destination.due, now) + gap;
-      this.#admitted.add(sequence);
-      if (sequence !== asking) this.#turn(sequence);
+    const wait = destination.due - Math.max(0, 1_000 - gap) - this.#clock.elapsed();
+    if (gap > 0 && wait > 0) {
+      destination.timer ??= this.#clock.after(Math.max(wait, stepMs), () => {
+        destination.timer = undefined;
+        this.#offer(destination);
+        this.#free();
+      });
+      return;
     }
-    if (aside.length === 0 && destination.active === 0 && (gap === 0 || destination.due <= now)) {
-      destination.timer?.cancel();
-      this.#domains.delete(domain);
-    }
+    this.#ready[destination.kind].add(destination);
+  }
+
+  #permit(destination: Destination<Item>): Permit {
+    let { kind } = destination;
+    let held = true;
+    this.#used[kind]++;
+    const timer = this.#clock.after(slowMs, () => {
+      this.#used[kind]--;
+      kind = 'slow';
+      this.#used[kind]++;
+      destination.kind = kind;
+      this.#offer(destination);
+      this.#free();
+    });
+    const began = this.#clock.elapsed();
+    return {
+      domain: destination.domain,
+      release: (answered) => {
+        if (!held) return;
+        held = false;
+        timer.cancel();
+        this.#used[kind]--;
+        destination.active--;
+        if (answered === true) {
+          destination.window++;
+          destination.kind = this.#clock.elapsed() - began < slowMs ? 'fast' : 'slow';
+        } else if (answered === false) {
+          destination.window = 1;
+          destination.kind = 'slow';
+        }
+        this.#offer(destination);
+        this.#free();
+      },
+    };
   }
 
   #sweep(): void {
     const now = this.#clock.elapsed();
-    for (const [domain, { active, aside, due }] of this.#domains) {
-      if (active === 0 && aside.length === 0 && due <= now) this.#domains.delete(domain);
+    for (const [domain, destination] of this.#destinations) {
+      const idle = destination.active === 0 && waitingOf(destination) === 0 && destination.due <= now;
+      if (idle) this.#destinations.delete(domain);
     }
+    this.#sweepAt = Math.max(sweepCount, this.#destinations.size * 2);
   }
+}
+
+function waitingOf({ waiting, head }: Destination<unknown>): number {
+  return waiting.length - head;
+}
+
+function take<Item>(destination: Destination<Item>): Item | undefined {
+  const item = destination.waiting[destination.head++];
+  if (destination.head > 1_000 && destination.head * 2 > destination.waiting.length) {
+    destination.waiting = destination.waiting.slice(destination.head);
+    destination.head = 0;
+  }
+  return item;
+}
+
+/** Milliseconds between two mails; 0 without a rate. */
+function gapOf({ limit }: Destination<unknown>): number {
+  return limit.perSecond > 0 ? 1_000 / limit.perSecond : 0;
 }
 
 /**

@@ -12,17 +12,17 @@ const eventsAtOnce = 500;
 
 /**
  * Grants a wish.
- * @returns how many are tried again, and how many are not: under way, settled otherwise, or more than can be open at once
+ * @returns which are tried again, and how many are not: under way, settled otherwise, or more than can be open at once
  */
 export async function grantRetry(
   wish: RetryRequest,
   state: AckState,
   now: number,
   write: (...events: readonly AckEvent[]) => Promise<void>,
-): Promise<{ granted: number; ignored: number }> {
+): Promise<{ granted: readonly number[]; ignored: number }> {
   const wanted = fromRanges(wish.ranges);
   let room = retryRequestMax - state.reopenedCount;
-  const events: AckEvent[] = [];
+  const events: Extract<AckEvent, { type: 'again' }>[] = [];
   for (const sequence of wanted) {
     const how = state.stateOf(sequence);
     const before = state.retryOf(sequence) ?? state.failureOf(sequence);
@@ -42,5 +42,5 @@ export async function grantRetry(
   for (let start = 0; start < events.length; start += eventsAtOnce) {
     await write(...events.slice(start, start + eventsAtOnce));
   }
-  return { granted: events.length, ignored: wanted.length - events.length };
+  return { granted: events.map(({ sequence }) => sequence), ignored: wanted.length - events.length };
 }

@@ -17,7 +17,7 @@ function folderOf(sequence: number): string {
   return String(Math.floor(sequence / 1000)).padStart(6, '0');
 }
 
-/** The carrier that writes files below `spool`/acknowledgements. */
+/** The transport that writes files below `spool`/acknowledgements. */
 export function emlFolder(disk: Disk, spool: string): Transport {
   const root = join(spool, 'acknowledgements');
   const made = new Map<string, Promise<void>>();
@@ -69,8 +69,8 @@ export function emlFolder(disk: Disk, spool: string): Transport {
     }
     return written.map((each) => {
       const reason: unknown = each.status === 'rejected' ? each.reason : trouble;
-      if (reason === undefined) return { kind: 'sent', code: 250, text: 'written', carrier: 'files' };
-      return { kind: 'unreachable', code: 0, text: sanitizeLine(messageOf(reason), 200), carrier: 'files' };
+      if (reason === undefined) return { kind: 'sent', code: 250, text: 'written', transport: 'files' };
+      return { kind: 'unreachable', code: 0, text: sanitizeLine(messageOf(reason), 200), transport: 'files' };
     });
   }
 

@@ -1,23 +1,23 @@
-// The carriers in the order to try them. Takes a finished mail, gives what became of it at the first carrier that
-// took or refused it. A carrier in trouble is left alone for a growing pause, then tried with one mail. A connection that
+// The transports in the order to try them. Takes a finished mail, gives what became of it at the first transport that
+// took or refused it. A transport in trouble is left alone for a growing pause, then tried with one mail. A connection that
 // broke is not trouble yet: it moves that one mail on; several in a row are. Never rejects; `unreachable` means
 // that none could be reached: the mail keeps its place, and `ready` says when to try again.
-// Owns the health of the carriers, in memory only.
+// Owns the health of the transports, in memory only.
 
 import type { Logger } from '../../lib/logger.ts';
 import type { Clock, Timer } from '../../ports/runtime.ts';
 import type { Transport, Outcome, Outgoing, Trouble } from './transport.ts';
 
-/** So many mails in a row that a carrier dropped, none answered in between, are trouble of the carrier's. */
+/** So many mails in a row that a transport dropped, none answered in between, are trouble of the transport's. */
 const droppedMax = 3;
 
 interface Health {
-  readonly carrier: Transport;
+  readonly transport: Transport;
   /** 0 while all is well; else how long the present pause is, in ms. */
   pauseMs: number;
   /** When the pause ends, on the clock that never goes back. */
   until: number;
-  /** A mail is on its way to find out whether the carrier is back. */
+  /** A mail is on its way to find out whether the transport is back. */
   probing: boolean;
   /** Mails dropped since the last answer. */
   dropped: number;
@@ -37,15 +37,15 @@ export class FailOver {
   #timer: Timer | undefined;
 
   constructor(parts: {
-    carriers: readonly Transport[];
+    transports: readonly Transport[];
     clock: Clock;
     log: Logger;
     pause: { firstMs: number; maxMs: number };
-    /** Called when a carrier goes down, fails again, or is back. */
+    /** Called when a transport goes down, fails again, or is back. */
     changed: () => void;
   }) {
     const well = { pauseMs: 0, until: 0, probing: false, dropped: 0, change: 0, trouble: undefined };
-    this.#health = parts.carriers.map((carrier) => ({ carrier, ...well }));
+    this.#health = parts.transports.map((transport) => ({ transport, ...well }));
     this.#changed = parts.changed;
     this.#clock = parts.clock;
     this.#log = parts.log;
@@ -54,23 +54,33 @@ export class FailOver {
 
   /** How many sends may be under way at once. */
   get parallel(): number {
-    return Math.min(...this.#health.map(({ carrier }) => carrier.parallel));
+    return Math.min(...this.#health.map(({ transport }) => transport.parallel));
   }
 
-  /** Whether no carrier is in trouble, nor has dropped the latest mail. */
+  /** Whether no transport is in trouble, nor has dropped the latest mail. */
   get well(): boolean {
     return this.#health.every(({ pauseMs, dropped }) => pauseMs === 0 && dropped === 0);
   }
 
   /** Who cannot be used just now. */
   get troubles(): readonly Trouble[] {
-    return this.#health.flatMap(({ trouble, carrier }) => [
+    return this.#health.flatMap(({ trouble, transport }) => [
       ...(trouble ? [trouble] : []),
-      ...(carrier.troubles?.() ?? []),
+      ...(transport.troubles?.() ?? []),
     ]);
   }
 
-  /** Tries each carrier that may be tried, in order. Undefined when there is none at the moment. */
+  /** Whether a mail could be given to none of them just now. */
+  get resting(): boolean {
+    return !this.#health.some((health) => this.#mayTry(health));
+  }
+
+  /** Whether a mail to this domain would be put off at once, because its own servers are left alone for now. */
+  isResting(domain: string): boolean {
+    return this.#health.every(({ transport }) => transport.isResting?.(domain));
+  }
+
+  /** Tries each transport that may be tried, in order. Undefined when there is none at the moment. */
   async send(mail: Outgoing): Promise<Outcome | undefined> {
     let last: Outcome | undefined;
     for (const health of this.#health) {
@@ -78,7 +88,7 @@ export class FailOver {
       const { change } = health;
       const probe = health.pauseMs > 0;
       if (probe) health.probing = true;
-      const outcome = await health.carrier.send(mail);
+      const outcome = await health.transport.send(mail);
       if (probe) health.probing = false;
       if (outcome.kind !== 'unreachable' && outcome.kind !== 'dropped') {
         this.#up(health);
@@ -93,9 +103,9 @@ export class FailOver {
     return last;
   }
 
-  /** Resolves when a carrier may be tried, at once when one may be tried now, or when the signal aborts. */
+  /** Resolves when a transport may be tried, at once when one may be tried now, or when the signal aborts. */
   async ready(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && !this.#health.some((health) => this.#mayTry(health))) {
+    while (!signal.aborted && this.resting) {
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           this.#waiting.delete(wake);
@@ -109,15 +119,18 @@ export class FailOver {
     }
   }
 
-  /** Ends every pause: somebody says that a carrier is back. */
+  /** Ends every pause: somebody says that a transport is back. */
   tryNow(): void {
-    for (const health of this.#health) health.until = this.#clock.elapsed();
+    for (const health of this.#health) {
+      health.until = this.#clock.elapsed();
+      health.transport.tryNow?.();
+    }
     this.#wakeAll();
   }
 
   close(): void {
     this.#timer?.cancel();
-    for (const { carrier } of this.#health) carrier.close();
+    for (const { transport } of this.#health) transport.close();
   }
 
   #mayTry(health: Health): boolean {
@@ -127,7 +140,7 @@ export class FailOver {
   #up(health: Health): void {
     health.dropped = 0;
     if (health.pauseMs === 0) return;
-    this.#log.info({ relay: health.carrier.name }, 'relay is back');
+    this.#log.info({ relay: health.transport.name }, 'relay is back');
     health.pauseMs = 0;
     health.trouble = undefined;
     health.change++;
@@ -140,7 +153,7 @@ export class FailOver {
     health.pauseMs = Math.min(health.pauseMs === 0 ? firstMs : health.pauseMs * 2, maxMs);
     health.until = this.#clock.elapsed() + health.pauseMs;
     health.change++;
-    const { name } = health.carrier;
+    const { name } = health.transport;
     const now = this.#clock.now();
     health.trouble = { name, code, text, since: health.trouble?.since ?? now, nextTry: now + health.pauseMs };
     this.#changed();
@@ -153,7 +166,7 @@ export class FailOver {
     this.#timer?.cancel();
     const now = this.#clock.elapsed();
     const ends = this.#health.filter(({ probing, pauseMs }) => pauseMs > 0 && !probing).map(({ until }) => until);
-    // While every carrier is being probed, the probe's end wakes the waiting.
+    // While every transport is being probed, the probe's end wakes the waiting.
     if (ends.length > 0) this.#timer = this.#clock.after(Math.max(0, Math.min(...ends) - now), () => this.#wakeAll());
   }
 

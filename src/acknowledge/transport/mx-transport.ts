@@ -1,6 +1,6 @@
 // Sends each mail to the mail servers of its recipient's domain, without a relay. Takes finished mails, gives what became of
 // each; a domain whose servers are in trouble is left alone for growing pauses, and its mails are put off meanwhile, so
-// it is no carrier that is ever `unreachable`. Never rejects. Owns the DNS cache and, for each domain in use, its sessions
+// it is no transport that is ever `unreachable`. Never rejects. Owns the DNS cache and, for each domain in use, its sessions
 // and its health. Bounded: connections by `parallel`, domains remembered by `domains`.
 
 import type { Logger } from '../../lib/logger.ts';
@@ -21,17 +21,17 @@ interface Domain {
   readonly relays: FailOver;
 }
 
-/** A carrier that can be told what is coming. */
+/** A transport that can be told what is coming. */
 export interface MxTransport extends Transport {
   /** Looks the domain of an address up before it is needed. */
   expect(address: string): void;
 }
 
-/** The carrier straight to the recipients' servers. */
+/** The transport straight to the recipients' servers. */
 export function mxTransport(
   options: SmtpOptions & {
     log: Logger;
-    /** Sends at once, and connections kept, over all domains. */
+    /** Sends at once to servers that answer, and connections kept, over all domains. */
     parallel: number;
     /** How many domains are remembered. */
     domains: number;
@@ -99,8 +99,8 @@ export function mxTransport(
     let domain = domains.get(name);
     if (!domain) {
       const pool = new SmtpPool({ name, open: (signal, ended) => open(name, signal, ended), clock, sendMs, idleMs });
-      const carrier: Transport = { name, parallel, send: (mail) => pool.send(mail), close: () => pool.close() };
-      domain = { pool, relays: new FailOver({ carriers: [carrier], clock, log, pause, changed }) };
+      const transport: Transport = { name, parallel, send: (mail) => pool.send(mail), close: () => pool.close() };
+      domain = { pool, relays: new FailOver({ transports: [transport], clock, log, pause, changed }) };
     }
     domains.delete(name);
     domains.set(name, domain);
@@ -110,7 +110,7 @@ export function mxTransport(
   /** Keeps what is kept within its bounds: connections without work, then domains without connections. */
   function tidy(): void {
     let kept = 0;
-    for (const { pool } of domains.values()) kept += pool.idle + pool.busy;
+    for (const { pool } of domains.values()) kept += pool.idle;
     for (const [name, { pool, relays }] of domains) {
       for (; kept > parallel && pool.idle > 0; kept--) pool.closeOldest();
       const unused = pool.idle === 0 && pool.busy === 0;
@@ -125,19 +125,23 @@ export function mxTransport(
     name: 'mx',
     parallel,
     async send(mail): Promise<Outcome> {
-      if (closed) return { kind: 'unreachable', code: 0, text: 'cut off by the stop', carrier: 'mx' };
+      if (closed) return { kind: 'unreachable', code: 0, text: 'cut off by the stop', transport: 'mx' };
       const name = domainOf(mail.to);
       if (name === '' || name.startsWith('[')) {
-        return { kind: 'refused', code: 0, text: 'the address has no domain that DNS could know', carrier: 'mx' };
+        return { kind: 'refused', code: 0, text: 'the address has no domain that DNS could know', transport: 'mx' };
       }
       const outcome = await domainFor(name).relays.send(mail);
       tidy();
-      if (closed) return { kind: 'unreachable', code: 0, text: 'cut off by the stop', carrier: 'mx' };
+      if (closed) return { kind: 'unreachable', code: 0, text: 'cut off by the stop', transport: 'mx' };
       if (!outcome)
-        return { kind: 'later', code: 0, text: 'its mail servers could not be reached just now', carrier: name };
+        return { kind: 'later', code: 0, text: 'its mail servers could not be reached just now', transport: name };
       return outcome.kind === 'unreachable' || outcome.kind === 'dropped' ? { ...outcome, kind: 'later' } : outcome;
     },
     troubles: () => [...domains.values()].flatMap(({ relays }) => relays.troubles),
+    isResting: (name) => domains.get(name)?.relays.resting ?? false,
+    tryNow() {
+      for (const { relays } of domains.values()) relays.tryNow();
+    },
     expect(address) {
       const name = domainOf(address);
       if (name !== '' && !name.startsWith('[')) cache.expect(name);

@@ -1,5 +1,5 @@
 // What carries acknowledgements out, as the configuration has it: relays, the recipients' own servers, or files. Takes the
-// configuration, gives carriers not yet used, and what signs the mails. Fails when a file or an address cannot be used.
+// configuration, gives transports not yet used, and what signs the mails. Fails when a file or an address cannot be used.
 
 import { rootCertificates } from 'node:tls';
 import type { Config } from '../../config/config.ts';
@@ -25,9 +25,9 @@ async function readAuthorities(disk: Disk, path: string): Promise<string> {
 }
 
 /**
- * The carriers in the order to try them.
+ * The transports in the order to try them.
  * @param changed called when one of their destinations goes down or is back
- * @returns also `expect`, to be told of every recipient as early as can be
+ * @returns also whether they send straight to the recipients' servers, and `expect`, to be told of every recipient as early as can be
  * @throws ConfigError when a relay's address, the authorities or the DKIM key cannot be used
  */
 export async function openTransports(
@@ -35,7 +35,12 @@ export async function openTransports(
   runtime: Runtime,
   log: Logger,
   changed: () => void,
-): Promise<{ carriers: readonly Transport[]; sign: Sign | undefined; expect: (address: string) => void }> {
+): Promise<{
+  transports: readonly Transport[];
+  direct: boolean;
+  sign: Sign | undefined;
+  expect: (address: string) => void;
+}> {
   const { ack } = config;
   const { clock, disk, ids } = runtime;
   const { dkim_domain: domain, dkim_selector: selector, dkim_key: keyFile } = ack;
@@ -50,9 +55,15 @@ export async function openTransports(
   if (ack.relays.length > 0) {
     const ca = ack.tls_ca === '' ? undefined : [...rootCertificates, await readAuthorities(disk, ack.tls_ca)];
     const options = { ...smtp, connections: ack.connections, ...(ca && { ca }) };
-    return { carriers: ack.relays.map((address) => smtpRelay(address, options)), sign, expect: () => undefined };
+    return {
+      transports: ack.relays.map((address) => smtpRelay(address, options)),
+      direct: false,
+      sign,
+      expect: () => undefined,
+    };
   }
-  if (!ack.direct) return { carriers: [emlFolder(disk, config.spool.dir)], sign, expect: () => undefined };
+  if (!ack.direct)
+    return { transports: [emlFolder(disk, config.spool.dir)], direct: false, sign, expect: () => undefined };
   const mx = mxTransport({
     ...smtp,
     log,
@@ -72,5 +83,5 @@ export async function openTransports(
     },
     random: () => ids.randomBytes(4).readUInt32LE() / 2 ** 32,
   });
-  return { carriers: [mx], sign, expect: (address) => mx.expect(address) };
+  return { transports: [mx], direct: true, sign, expect: (address) => mx.expect(address) };
 }

@@ -65,7 +65,7 @@ export class SmtpPool {
           session = second ? undefined : this.#idle.pop()?.session;
           session ??= await this.#open(opening.signal, (ended) => this.#forget(ended));
           const response = await session.send(mail.to, mail.bytes);
-          return { kind: 'sent', code: codeOf(response), text: sanitizeLine(response, 200), carrier: this.#name };
+          return { kind: 'sent', code: codeOf(response), text: sanitizeLine(response, 200), transport: this.#name };
         } catch (error) {
           const trouble = error instanceof SmtpTrouble ? error : new SmtpTrouble('unreachable', 0, String(error));
           if (trouble.kind === 'dropped' && !second && !late && !this.#closed) continue;
@@ -93,10 +93,10 @@ export class SmtpPool {
   }
 
   #outcome({ kind, code, message }: SmtpTrouble, late: boolean): Outcome {
-    const carrier = this.#name;
-    if (this.#closed) return { kind: 'unreachable', code: 0, text: 'cut off by the stop', carrier };
-    if (late) return { kind: 'dropped', code: 0, text: `no answer within ${this.#sendMs / 1000} s`, carrier };
-    return { kind, code, text: message, carrier };
+    const transport = this.#name;
+    if (this.#closed) return { kind: 'unreachable', code: 0, text: 'cut off by the stop', transport };
+    if (late) return { kind: 'dropped', code: 0, text: `no answer within ${this.#sendMs / 1000} s`, transport };
+    return { kind, code, text: message, transport };
   }
 
   #keep(session: SmtpSession): void {

@@ -1,4 +1,4 @@
-// One mail relay. Takes its address, gives a carrier over a pool of sessions, at most `connections` of them.
+// One mail relay. Takes its address, gives a transport over a pool of sessions, at most `connections` of them.
 // TLS: smtps:// is verified, and so is a relay with a password, which then must offer STARTTLS (except on this machine).
 // Plain smtp:// takes STARTTLS when it is offered, without looking at the certificate (RFC 7435), as mail servers do.
 
@@ -11,7 +11,7 @@ import { type Peer, SmtpSession } from './smtp-session.ts';
 
 type RelayAddress = Pick<Peer, 'host' | 'port' | 'secure' | 'auth'>;
 
-/** What all carriers over SMTP share. Milliseconds. */
+/** What all transports over SMTP share. Milliseconds. */
 export interface SmtpOptions {
   readonly clock: Clock;
   /** Our name in EHLO. */
@@ -47,7 +47,7 @@ function parseRelay(address: string): RelayAddress {
 }
 
 /**
- * The carrier for one relay.
+ * The transport for one relay.
  * @param options `connections` at most at once; `ca` the authorities of its certificate, PEM
  * @throws ConfigError when the address cannot be used
  */

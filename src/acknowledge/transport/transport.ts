@@ -1,4 +1,4 @@
-// What carries acknowledgements out of the house: a relay, or a folder. The words that senders and carriers share.
+// What carries acknowledgements out of the house: a relay, or a folder. The words that senders and transports share.
 
 /** A finished acknowledgement. The same request always gives the same bytes. */
 export interface Outgoing {
@@ -21,15 +21,15 @@ export interface Outcome {
     | 'refused'
     /** The connection ended under this mail, or no answer came in time: this mail's try is lost, and nothing else. */
     | 'dropped'
-    /** The carrier itself is in trouble: no connection, 421 in place of a greeting, no right to send. */
+    /** The transport itself is in trouble: no connection, 421 in place of a greeting, no right to send. */
     | 'unreachable';
   readonly code: number;
   readonly text: string;
   /** Who said so, without credentials. */
-  readonly carrier: string;
+  readonly transport: string;
 }
 
-/** A carrier, or a destination of one, that is left alone for a while. */
+/** A transport, or a destination of one, that is left alone for a while. */
 export interface Trouble {
   readonly name: string;
   readonly code: number;
@@ -46,6 +46,10 @@ export interface Transport {
   readonly parallel: number;
   /** Destinations that it cannot reach just now, if it has more than one. */
   readonly troubles?: () => readonly Trouble[];
+  /** Whether a domain's servers are left alone for now, so that a mail to it would be put off at once. */
+  readonly isResting?: (domain: string) => boolean;
+  /** Ends the pauses of its destinations: somebody says that they are back. */
+  readonly tryNow?: () => void;
   /** Never rejects. After `close` everything is `unreachable`. */
   send(mail: Outgoing): Promise<Outcome>;
   /** Ends the connections; a send that is still under way is cut off and its outcome is unknown. */
