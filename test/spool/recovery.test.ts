@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { appendFile, chmod, copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { appendFile, chmod, copyFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DamagedLogError } from '../../src/model/errors.ts';
@@ -119,6 +120,26 @@ test('what a failed sync left in the cache, and is gone when it is copied, never
   assert.deepEqual(await recoveredSubjects(t, spool), ['1', '2', '3', 'late 0']);
 });
 
+test('before the next start a torn tail is no damage to verify, whatever became of the commit position', async (t) => {
+  for (const committed of ['missing', 'of an older mailbox'] as const) {
+    const { spool, mailbox } = await crashedSpool(t, 0);
+    if (committed === 'missing') await rm(join(spool, 'durable'));
+    else {
+      const text = 'sequence 0 mailbox 0 offset 0';
+      await writeFile(join(spool, 'durable'), `${text} ${hash('sha256', text).slice(0, 8)}\n`);
+    }
+    await appendFile(mailbox, 'From nobody Thu Jan  1 00:00:00 1970\nSeawall-Sequence: 4\n');
+    const report = await verifyLog(nodeRuntime.disk, spool);
+    assert.deepEqual([report.problems, report.requests], [[], 3], committed);
+    assert.match(report.notes.join(), /not finished/, committed);
+    await truncate(mailbox, (await stat(mailbox)).size - 1);
+    const damaged = await readFile(mailbox);
+    damaged[damaged.indexOf('Subject: 1')] = 0x58;
+    await writeFile(mailbox, damaged);
+    assert.notDeepEqual((await verifyLog(nodeRuntime.disk, spool)).problems, [], committed);
+  }
+});
+
 test('garbage behind the last record is cut away', async (t) => {
   const { spool, mailbox } = await crashedSpool(t, 0);
   await appendFile(mailbox, 'From nobody Thu Jan  1 00:00:00 1970\nSeawall-Sequence: 4\n');
@@ -222,7 +243,6 @@ test('a finished mailbox is read-only and is never touched again', async (t) => 
     await writer.append([request('x\r\n'), request('y\r\n'), request('z\r\n')]);
     await writer.close();
   }
-  const { stat } = await import('node:fs/promises');
   const look = async () =>
     Promise.all(
       (await readdir(mailboxFolder(spool)))

@@ -129,6 +129,24 @@ async function assertTorn(
   }
 }
 
+/**
+ * Where the intact part of the newest mailbox ends, as the next recovery would find it: behind it stands at most a write that
+ * never came back.
+ * @param chainBefore chain hash of the record before its first one
+ * @throws DamagedLogError when what is broken cannot be such a write
+ */
+export async function intactEnd(
+  file: DiskFile,
+  first: number,
+  chainBefore: string,
+  committed: CommitPosition | undefined,
+): Promise<number> {
+  const size = await file.size();
+  const found = await scan(file, size, first, chainBefore);
+  if (found.broken) await assertTorn(file, size, await file.isSealed(), mailboxName(first), found, committed);
+  return found.end;
+}
+
 /** Puts a sealed copy of [from, to) of a file in the place of `path`, once `prove` has looked at it. */
 async function copyDurably(
   lock: FencedLock,

@@ -2,7 +2,9 @@
 // Takes a spool, gives a report of what is wrong; throws only what the disk says. Changes nothing and may run beside a writer.
 
 import { join } from 'node:path';
+import { DamagedLogError } from '../../model/errors.ts';
 import type { Disk } from '../../ports/runtime.ts';
+import { intactEnd } from './recovery.ts';
 import { readCommitPosition } from './commit-position.ts';
 import { BrokenRecord, decodeRecord, firstChain, nextChain } from './record-codec.ts';
 import { listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
@@ -64,7 +66,15 @@ export async function verifyLog(
     try {
       // What lies behind the commit position of the newest mailbox may be a write that is under way, or never came back.
       const size = await file.size();
-      const end = newest && committed?.mailbox === first ? Math.min(committed.offset, size) : size;
+      let end = size;
+      if (newest && committed?.mailbox === first) end = Math.min(committed.offset, size);
+      // After a power cut the commit position may be older than the newest mailbox, or missing.
+      else if (newest) {
+        end = await intactEnd(file, first, chain, committed).catch((error: unknown) => {
+          if (error instanceof DamagedLogError) return size;
+          throw error;
+        });
+      }
       if (end < size)
         notes.push(`${name}: ${size - end} bytes behind the commit position, of a write that is not finished`);
       for await (const { offset, bytes } of rawRecords(file, 0, end)) {

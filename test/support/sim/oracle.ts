@@ -78,6 +78,13 @@ export class Oracle {
     return epoch === this.#lastEpoch;
   }
 
+  /** Looks at a spool as a power cut left it: what the next writer recovers by itself is no damage. */
+  async checkUnrecovered(runtime: Runtime): Promise<void> {
+    const { problems } = await this.#subject.verifyLog(runtime.disk, this.#spool);
+    const damage = problems.filter((problem) => !problem.includes('holds no log'));
+    if (damage.length > 0) throw new Violation(`verify before recovery: ${damage.join('; ')}`);
+  }
+
   /**
    * Looks at a spool that a writer has just recovered.
    * @returns how many requests it holds

@@ -211,6 +211,7 @@ export class Simulation {
   async #checkRecovery(fileSystem: SimFileSystem): Promise<void> {
     const { oracle, subject, rotation, duplicateMs } = this.#stage;
     const { runtime, locks } = runtimeOn(fileSystem, this.#random.next());
+    await oracle.checkUnrecovered(runtime);
     const { writer, recovered } = await subject.openMailboxWriter(runtime, locks, spool, rotation, duplicateMs);
     await oracle.check(runtime, recovered.lastSequence);
     await writer.close();
