@@ -29,7 +29,7 @@ export class Heap<Entry> {
     const last = this.#entries.pop();
     if (last === undefined || this.#entries.length === 0) return first;
     this.#entries[0] = last;
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const left = 2 * at + 1;
       const least = this.#number(left + 1) < this.#number(left) ? left + 1 : left;
       if (this.#number(least) >= this.#number(at)) return first;
