@@ -24,7 +24,6 @@ import { type RecipientOf, recipientOf } from './compose/recipient.ts';
 import { DeliveryQueue } from './queue/delivery-queue.ts';
 import { composer } from './compose/compose.ts';
 import { limitsOf } from './queue/destination-limits.ts';
-import { grantRetry } from './queue/grant-retry.ts';
 import { checkLanguages, loadLanguages } from './compose/languages.ts';
 import { openTransports } from './transport/open-transports.ts';
 import { MimeParser } from '../mail/mime-parser.ts';
@@ -32,7 +31,7 @@ import { ParserGuard } from '../mail/parser-guard.ts';
 import { JournalWriter } from './journal/journal-writer.ts';
 import { FailOver } from './transport/fail-over.ts';
 import { TransportStatusFile } from './transport/transport-status.ts';
-import { type RetryRequest, RetryRequests } from './queue/retry-requests.ts';
+import { grantRetry, type RetryRequest, RetryRequests } from './queue/retry-requests.ts';
 
 /** Name of the journal, for those who replay it. */
 export const ackJournalName = 'acknowledge';
@@ -90,7 +89,7 @@ export async function startAcknowledge(parts: {
     journalWriter.abandon();
     cutOff();
     void queue.stop();
-    void wishes.stop();
+    void retryRequests.stop();
     log.error({ reason: error.message }, 'acknowledging has to end');
     sayFailed(error);
   };
@@ -144,19 +143,19 @@ export async function startAcknowledge(parts: {
     settings,
   });
 
-  const grant = async (wish: RetryRequest): Promise<void> => {
-    const { granted, ignored } = await grantRetry(wish, state, clock.now(), (...events) =>
+  const grant = async (request: RetryRequest): Promise<void> => {
+    const { granted, ignored } = await grantRetry(request, state, clock.now(), (...events) =>
       journalWriter.writeAlone(...events),
     );
-    log.info({ granted: granted.length, ignored, resend: wish.resend }, 'an operator asked for another try');
+    log.info({ granted: granted.length, ignored, resend: request.resend }, 'an operator asked for another try');
     relays.tryNow();
     queue.schedule(granted);
   };
-  const wishes = new RetryRequests({ runtime, spool: config.spool.dir, grant, log });
+  const retryRequests = new RetryRequests({ runtime, spool: config.spool.dir, grant, log });
 
   try {
     await identify(reader, state, journalWriter);
-    await wishes.start();
+    await retryRequests.start();
   } catch (error) {
     await journal.close();
     throw error;
@@ -175,7 +174,7 @@ export async function startAcknowledge(parts: {
       ended = true;
       // Half of what the supervisor allows; the rest is for the journal.
       const timer = clock.after(config.serve.stop_seconds * 500, cutOff);
-      await Promise.all([queue.stop(), loop.stop(), wishes.stop()]);
+      await Promise.all([queue.stop(), loop.stop(), retryRequests.stop()]);
       timer.cancel();
       await parser.close();
       relays.close();

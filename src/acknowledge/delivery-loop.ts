@@ -19,7 +19,7 @@ import { sanitizeLine } from '../mail/sanitize.ts';
 import type { Compose } from './compose/compose.ts';
 import type { Permit } from './queue/destination-limits.ts';
 import type { Sign } from './compose/dkim.ts';
-import { domainOf } from './transport/mail-domain.ts';
+import { domainOf } from './compose/recipient.ts';
 import { type Fields, fieldsOf, pieceOf } from '../mail/header-fields.ts';
 import type { ParserGuard } from '../mail/parser-guard.ts';
 import { readMail } from '../mail/read-text.ts';

@@ -1,5 +1,5 @@
 // What operators look at and do about acknowledgements, put together from the spool, the registrar book and the templates as
-// they are now. Takes the configuration; works while the daemon runs and when it does not. Writes nothing but wishes, which
+// they are now. Takes the configuration; works while the daemon runs and when it does not. Writes nothing but retry requests, which
 // the acknowledge stage takes from the spool.
 
 import { type AckRow, rowOf, unsettled } from '../acknowledge/journal/ack-list.ts';
@@ -23,7 +23,7 @@ import { openReader } from '../spool/mailbox/reader.ts';
 import { openMailParser } from './spool-views.ts';
 
 const runtime = nodeRuntime;
-/** How long a verb waits for the stage to take a wish. */
+/** How long a verb waits for the stage to take a retry request. */
 const patienceMs = 10_000;
 const lookMs = 50;
 
@@ -99,7 +99,7 @@ export class AcksView {
   }
 
   /**
-   * Asks the stage for another try, and waits until it has written that down. With no stage running the wish stays until
+   * Asks the stage for another try, and waits until it has written that down. With no stage running the request stays until
    * one starts.
    * @returns whether it has been written down
    */

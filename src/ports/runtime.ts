@@ -85,9 +85,25 @@ export interface Processes {
   state(identity: ProcessIdentity): 'alive' | 'dead' | 'unknown';
 }
 
+/** Questions to DNS. Rejects with the resolver's `code` (ENODATA, ENOTFOUND, ESERVFAIL, ETIMEOUT …). */
+export interface Resolver {
+  resolveMx(domain: string): Promise<{ readonly exchange: string; readonly priority: number }[]>;
+  /** With the time to live in seconds. */
+  resolve4(name: string): Promise<{ readonly address: string; readonly ttl: number }[]>;
+  resolve6(name: string): Promise<{ readonly address: string; readonly ttl: number }[]>;
+}
+
+export interface Network {
+  /** @param servers `address` or `address:port`; none: the system's. @param tries how often each is asked, `timeoutMs` each time */
+  resolver(servers: readonly string[], timeoutMs: number, tries: number): Resolver;
+  /** The addresses of this machine. */
+  ownAddresses(): string[];
+}
+
 export interface Runtime {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly disk: Disk;
   readonly processes: Processes;
+  readonly network: Network;
 }

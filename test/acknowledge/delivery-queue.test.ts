@@ -3,12 +3,17 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { test, type TestContext } from 'node:test';
 import type { Stage } from '../../src/ports/stage.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
 import { DnsServer } from '../support/dns-server.ts';
 import { MailSink } from '../support/mail-sink.ts';
 import { request } from '../support/memory.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 interface World {
   readonly here: Acknowledging;
@@ -67,7 +72,7 @@ test('50,000 requests of a registrar whose server is dead: another one is answer
   // Nobody listens there: the sink is bound to 127.0.0.1 only.
   dns.zones['dead.example'] = { A: ['127.0.0.8'] };
   here.log.add(...many(50_000, 'x@dead.example'), from('y@well.example'));
-  globalThis.gc?.();
+  collectGarbage();
   const before = process.memoryUsage().heapUsed;
   const began = here.clock.now();
   await world.start(direct(world));
@@ -79,9 +84,10 @@ test('50,000 requests of a registrar whose server is dead: another one is answer
   const later = here.clock.now();
   await here.turnUntil(() => sentTo(world, 'well.example') === 2, 20);
   assert.ok(here.clock.now() - later < 2_000, `${here.clock.now() - later} ms`);
-  globalThis.gc?.();
+  collectGarbage();
   const grown = (process.memoryUsage().heapUsed - before) / 1e6;
-  assert.ok(grown < 150, `${grown.toFixed()} MB more`);
+  // The test's own journal keeps each event: that is most of it.
+  assert.ok(grown < 80, `${grown.toFixed()} MB more`);
   assert.equal(here.replay().counts.failed, 0);
 });
 

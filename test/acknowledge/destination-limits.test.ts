@@ -8,7 +8,7 @@ import {
   type Permit,
   type Slots,
 } from '../../src/acknowledge/queue/destination-limits.ts';
-import { domainOf } from '../../src/acknowledge/transport/mail-domain.ts';
+import { domainOf } from '../../src/acknowledge/compose/recipient.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
 import { MailSink } from '../support/mail-sink.ts';
 import { request, TurnedClock } from '../support/memory.ts';

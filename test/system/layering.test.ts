@@ -72,9 +72,9 @@ test('each third-party package has one importer', () => {
 /** A source without its comments. */
 const codeOf = (text: string): string => text.replace(/\/\/.*$/gm, '').replace(/\/\*[\s\S]*?\*\//g, '');
 
-test('time, timers, randomness and the disk are named in lib/node/runtime.ts only', () => {
+test('time, timers, randomness, the disk, DNS and network interfaces are named in lib/node/runtime.ts only', () => {
   const real =
-    /node:fs|node:timers|\bset(?:Timeout|Interval)\(|Date\.now\(|Math\.random\(|randomBytes }|randomUUID|performance\.now|new Date\(\)/;
+    /node:fs|node:timers|node:dns|networkInterfaces|\bset(?:Timeout|Interval|Immediate)\(|Date\.now\(|Math\.random\(|randomBytes }|randomUUID|performance\.now|new Date\(\)/;
   for (const { path, text } of sources) {
     if (path === 'lib/node/runtime.ts') continue;
     // A response or socket has a method setTimeout of its own, which is no timer of ours.

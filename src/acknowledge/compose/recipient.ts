@@ -3,6 +3,7 @@
 // Pure. Looked up anew for each try: when the book changes between two tries the second one may go elsewhere or speak
 // another language, and its Message-ID and ticket stay, so whoever gets both knows them for one.
 
+import { domainToASCII } from 'node:url';
 import type { Registrar } from '../../model/registrar.ts';
 import type { RegistrarBook } from '../../config/registrar-book.ts';
 import type { StoredRequest } from '../../model/request.ts';
@@ -29,4 +30,11 @@ export function recipientOf(
     language: known?.language ?? language,
     contact: known?.contact !== undefined,
   };
+}
+
+/** Behind the last @, as DNS and limits want it: lower case, A-labels; an address literal as it stands. Empty when there is none. */
+export function domainOf(address: string): string {
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  if (domain.startsWith('[')) return domain.toLowerCase();
+  return domainToASCII(domain).replace(/\.$/, '');
 }

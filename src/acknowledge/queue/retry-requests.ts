@@ -1,12 +1,14 @@
-// An operator's wish that acknowledgements are tried again, and its way to the stage: a small file in the folder `wishes` of
-// the spool. The journal has one holder, so whoever else wants something of it says so here. Takes wishes, gives each to
-// `grant`, which journals it, and only then removes its file: a wish outlives a stage that does not run, and one that a crash
-// cut off is granted twice: the same message may be tried once more. A file that is none is said in the log and removed. Owns the folder.
+// An operator's request that acknowledgements are tried again, and its way to the stage: a small file in the folder `wishes` of
+// the spool. The journal has one holder, so whoever else wants something of it says so here. The stage takes each file, puts
+// the request into the journal and only then removes the file: a request outlives a stage that does not run, and one that a
+// crash cut off is granted twice, so that the same message may be tried once more. A file that is none is logged and removed.
 
 import { join } from 'node:path';
 import { messageOf } from '../../model/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
-import type { Range } from '../../model/range-set.ts';
+import { fromRanges, type Range } from '../../model/range-set.ts';
+import type { AckEvent } from '../journal/ack-events.ts';
+import type { AckState } from '../journal/ack-state.ts';
 import { errorCode } from '../../lib/system-error.ts';
 import type { Disk, Runtime, Timer } from '../../ports/runtime.ts';
 
@@ -19,22 +21,22 @@ export interface RetryRequest {
   readonly resend: boolean;
 }
 
-/** The most requests in one wish: as many as there are failures kept. */
+/** The most acknowledgements in one request: as many as there are failures kept. */
 export const retryRequestMax = 10_000;
 /** A watch may miss a change: so often the folder is looked at anyway. */
 const lookMs = 5_000;
 
 const folderOf = (spool: string): string => join(spool, 'wishes');
 
-/** Leaves a wish for the stage. @returns its file, which is gone once the wish is in the journal */
-export async function leaveRetryRequest({ disk, ids }: Runtime, spool: string, wish: RetryRequest): Promise<string> {
+/** Leaves a request for the stage. @returns its file, which is gone once the request is in the journal */
+export async function leaveRetryRequest({ disk, ids }: Runtime, spool: string, request: RetryRequest): Promise<string> {
   const folder = folderOf(spool);
   await disk.makeFolder(folder);
-  // The name puts wishes in their order.
-  const path = join(folder, `${String(wish.at).padStart(15, '0')}-${ids.uuid()}`);
+  // The names keep them in their order.
+  const path = join(folder, `${String(request.at).padStart(15, '0')}-${ids.uuid()}`);
   const file = await disk.open(`${path}.new`, 'create');
   try {
-    await file.write(Buffer.from(`${JSON.stringify(wish)}\n`), 0);
+    await file.write(Buffer.from(`${JSON.stringify(request)}\n`), 0);
     await file.sync();
   } finally {
     await file.close();
@@ -44,11 +46,12 @@ export async function leaveRetryRequest({ disk, ids }: Runtime, spool: string, w
   return `${path}.wish`;
 }
 
-/** @throws Error in words when it is no wish */
-function parseWish(text: string): RetryRequest {
-  const wish = JSON.parse(text) as Partial<RetryRequest>;
-  const { at, ranges, resend } = wish;
-  if (typeof at !== 'number' || typeof resend !== 'boolean' || !Array.isArray(ranges)) throw new Error('not a wish');
+/** @throws Error in words when it is none */
+function parseRequest(text: string): RetryRequest {
+  const request = JSON.parse(text) as Partial<RetryRequest>;
+  const { at, ranges, resend } = request;
+  if (typeof at !== 'number' || typeof resend !== 'boolean' || !Array.isArray(ranges))
+    throw new Error('not a request to try again');
   let count = 0;
   for (const range of ranges as unknown[]) {
     const [from, to]: unknown[] = Array.isArray(range) ? range : [];
@@ -60,12 +63,12 @@ function parseWish(text: string): RetryRequest {
   return { at, ranges, resend };
 }
 
-/** Takes wishes from the folder as long as it is not stopped. */
+/** Takes requests from the folder as long as it is not stopped. */
 export class RetryRequests {
   readonly #disk: Disk;
   readonly #folder: string;
   readonly #runtime: Pick<Runtime, 'clock'>;
-  readonly #grant: (wish: RetryRequest) => Promise<void>;
+  readonly #grant: (request: RetryRequest) => Promise<void>;
   readonly #log: Logger;
   #watch: { close(): void } | undefined;
   #timer: Timer | undefined;
@@ -73,8 +76,13 @@ export class RetryRequests {
   #again = false;
   #stopped = false;
 
-  /** @param parts `grant` resolves when the wish is in the journal */
-  constructor(parts: { runtime: Runtime; spool: string; grant: (wish: RetryRequest) => Promise<void>; log: Logger }) {
+  /** @param parts `grant` resolves when the request is in the journal */
+  constructor(parts: {
+    runtime: Runtime;
+    spool: string;
+    grant: (request: RetryRequest) => Promise<void>;
+    log: Logger;
+  }) {
     this.#disk = parts.runtime.disk;
     this.#runtime = parts.runtime;
     this.#folder = folderOf(parts.spool);
@@ -110,7 +118,8 @@ export class RetryRequests {
         const names = await this.#disk.list(this.#folder);
         for (const name of names.toSorted()) if (name.endsWith('.wish')) await this.#take(join(this.#folder, name));
       } catch (error) {
-        if (!this.#stopped) this.#log.warn({ reason: messageOf(error) }, 'wishes of operators cannot be looked at');
+        if (!this.#stopped)
+          this.#log.warn({ reason: messageOf(error) }, 'the requests of operators cannot be looked at');
       }
     }
     if (!this.#stopped) this.#timer = this.#runtime.clock.after(lookMs, () => this.#look());
@@ -118,14 +127,52 @@ export class RetryRequests {
 
   async #take(path: string): Promise<void> {
     if (this.#stopped) return;
-    let wish: RetryRequest | undefined;
+    let request: RetryRequest | undefined;
     try {
-      wish = parseWish((await this.#disk.readFile(path)).toString('utf8'));
+      request = parseRequest((await this.#disk.readFile(path)).toString('utf8'));
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return;
-      this.#log.error({ path, reason: messageOf(error) }, 'not a wish that can be granted: removed');
+      this.#log.error({ path, reason: messageOf(error) }, 'not a request that can be granted: removed');
     }
-    if (wish) await this.#grant(wish);
+    if (request) await this.#grant(request);
     await this.#disk.remove(path);
   }
+}
+
+/** Events in one line of the journal. */
+const eventsAtOnce = 500;
+
+/**
+ * Grants a request: writes an `again` event for each acknowledgement that is tried again. Those never tried come by themselves.
+ * @returns which are tried again, and how many are not: under way, settled otherwise, or more than can be open at once
+ */
+export async function grantRetry(
+  request: RetryRequest,
+  state: AckState,
+  now: number,
+  write: (...events: readonly AckEvent[]) => Promise<void>,
+): Promise<{ granted: readonly number[]; ignored: number }> {
+  const wanted = fromRanges(request.ranges);
+  let room = retryRequestMax - state.reopenedCount;
+  const events: Extract<AckEvent, { type: 'again' }>[] = [];
+  for (const sequence of wanted) {
+    const how = state.stateOf(sequence);
+    const before = state.retryOf(sequence) ?? state.failureOf(sequence);
+    const wait = how === 'retrying';
+    if (!wait && (room <= 0 || (how !== 'failed' && !(request.resend && how === 'acknowledged')))) continue;
+    if (!wait) room--;
+    events.push({
+      type: 'again',
+      sequence,
+      attempts: before?.attempts ?? 0,
+      nextAt: now,
+      code: before?.code ?? 0,
+      text: before?.text ?? '',
+      askedAt: now,
+    });
+  }
+  for (let start = 0; start < events.length; start += eventsAtOnce) {
+    await write(...events.slice(start, start + eventsAtOnce));
+  }
+  return { granted: events.map(({ sequence }) => sequence), ignored: wanted.length - events.length };
 }

@@ -4,6 +4,7 @@
 // sequences. A repeat overwrites the file with the same bytes.
 
 import { join } from 'node:path';
+import { GroupCommit } from '../../lib/group-commit.ts';
 import { messageOf } from '../../model/errors.ts';
 import type { Disk } from '../../ports/runtime.ts';
 import type { Transport, Outcome, Outgoing } from './transport.ts';
@@ -21,8 +22,6 @@ function folderOf(sequence: number): string {
 export function emlFolder(disk: Disk, spool: string): Transport {
   const root = join(spool, 'acknowledgements');
   const made = new Map<string, Promise<void>>();
-  let group: { mail: Outgoing; done: (outcome: Outcome) => void }[] = [];
-  let writing = false;
 
   /** Makes a subfolder and its name durable, once. Only the newest few are remembered: the order moves on. */
   function make(folder: string): Promise<void> {
@@ -74,27 +73,7 @@ export function emlFolder(disk: Disk, spool: string): Transport {
     });
   }
 
-  /** While one group is written, the next one gathers. */
-  async function writeGroups(): Promise<void> {
-    writing = true;
-    while (group.length > 0) {
-      const present = group;
-      group = [];
-      const outcomes = await writeGroup(present.map(({ mail }) => mail));
-      outcomes.forEach((outcome, index) => present[index]?.done(outcome));
-    }
-    writing = false;
-  }
+  const groups = new GroupCommit(writeGroup);
 
-  return {
-    name: 'files',
-    parallel,
-    send(mail) {
-      return new Promise((done) => {
-        group.push({ mail, done });
-        if (!writing) void writeGroups();
-      });
-    },
-    close: () => undefined,
-  };
+  return { name: 'files', parallel, send: (mail) => groups.add(mail), close: () => undefined };
 }

@@ -3,10 +3,9 @@
 // says SERVFAIL: that is for another time. Node's resolver gives no TTL of MX records, so the shortest one among the
 // addresses stands for the whole. Owns a resolver.
 
-import { promises as dns } from 'node:dns';
 import { BlockList, isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { errorCode } from '../../lib/system-error.ts';
+import type { Network, Resolver } from '../../ports/runtime.ts';
 import type { Found } from './dns-cache.ts';
 
 export interface MailExchange {
@@ -36,9 +35,12 @@ export interface DnsTimes {
 }
 
 /** A lookup for the cache. @param servers `address` or `address:port`; none: the system's */
-export function mxLookup(servers: readonly string[], times: DnsTimes): (domain: string) => Promise<Found<Exchanges>> {
-  const resolver = new dns.Resolver({ timeout: times.timeoutMs, tries });
-  if (servers.length > 0) resolver.setServers(servers);
+export function mxLookup(
+  network: Network,
+  servers: readonly string[],
+  times: DnsTimes,
+): (domain: string) => Promise<Found<Exchanges>> {
+  const resolver = network.resolver(servers, times.timeoutMs, tries);
   const none = (text: string): Found<Exchanges> => ({
     value: { kind: 'none', text },
     freshMs: times.noneMs,
@@ -80,11 +82,11 @@ export function mxLookup(servers: readonly string[], times: DnsTimes): (domain: 
 }
 
 /** IPv4 first: it works everywhere. Rejects only when neither question was answered. */
-async function addressesOf(resolver: dns.Resolver, name: string): Promise<{ address: string; ttl: number }[]> {
+async function addressesOf(resolver: Resolver, name: string): Promise<{ address: string; ttl: number }[]> {
   const missing = ['ENODATA', 'ENOTFOUND'];
   const [four, six] = await Promise.allSettled([
-    unless(missing, () => resolver.resolve4(name, { ttl: true })),
-    unless(missing, () => resolver.resolve6(name, { ttl: true })),
+    unless(missing, () => resolver.resolve4(name)),
+    unless(missing, () => resolver.resolve6(name)),
   ]);
   if (four.status === 'rejected' && six.status === 'rejected') throw four.reason;
   return [four, six].flatMap((each) => (each.status === 'fulfilled' ? (each.value ?? []) : []));
@@ -120,9 +122,6 @@ for (const [network, bits] of [
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
   ['127.0.0.0', 8],
-] as const)
-  inside.addSubnet(network, bits);
-for (const [network, bits] of [
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
   ['192.168.0.0', 16],
@@ -139,7 +138,7 @@ for (const [network, bits] of [
   inside.addSubnet(network, bits, 'ipv6');
 
 /** Whether an address is no place for mail that is to leave the house: loopback, private, multicast, or this machine's own. */
-export function isInside(address: string): boolean {
+export function isInside(address: string, network: Network): boolean {
   if (inside.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return true;
-  return Object.values(networkInterfaces()).some((each) => each?.some((own) => own.address === address));
+  return network.ownAddresses().includes(address);
 }

@@ -4,9 +4,10 @@
 // and its health. Bounded: connections by `parallel`, domains remembered by `domains`.
 
 import type { Logger } from '../../lib/logger.ts';
+import type { Network } from '../../ports/runtime.ts';
 import type { Transport, Outcome } from './transport.ts';
 import { DnsCache } from './dns-cache.ts';
-import { domainOf } from './mail-domain.ts';
+import { domainOf } from '../compose/recipient.ts';
 import { type DnsTimes, mxLookup, type Exchanges, inOrder, isInside } from './mx-lookup.ts';
 import { FailOver } from './fail-over.ts';
 import { SmtpPool } from './smtp-pool.ts';
@@ -41,13 +42,14 @@ export function mxTransport(
     pause: { firstMs: number; maxMs: number };
     /** Called when a domain goes down or is back. */
     changed: () => void;
+    network: Network;
     dnsServers: readonly string[];
     dnsTimes: DnsTimes;
     random: () => number;
   },
 ): MxTransport {
   const { clock, log, parallel, sendMs, idleMs, pause, changed } = options;
-  const lookup = mxLookup(options.dnsServers, options.dnsTimes);
+  const lookup = mxLookup(options.network, options.dnsServers, options.dnsTimes);
   const cache = new DnsCache<Exchanges>({ clock, lookup, most: options.domains });
   /** The longest unused first. */
   const domains = new Map<string, Domain>();
@@ -58,7 +60,7 @@ export function mxTransport(
     const ordered = inOrder(found.exchanges, options.name.toLowerCase(), options.random);
     const peers = ordered.flatMap(({ name: servername, addresses }) =>
       addresses
-        .filter((address) => options.inside || !isInside(address))
+        .filter((address) => options.inside || !isInside(address, options.network))
         .map((host): Peer => {
           const { port, name, connectMs } = options;
           return { host, servername, port, name, connectMs, silentMs: sendMs, secure: false, verified: false };

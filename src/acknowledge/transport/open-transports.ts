@@ -42,7 +42,7 @@ export async function openTransports(
   expect: (address: string) => void;
 }> {
   const { ack } = config;
-  const { clock, disk, ids } = runtime;
+  const { clock, disk, ids, network } = runtime;
   const { dkim_domain: domain, dkim_selector: selector, dkim_key: keyFile } = ack;
   const sign = keyFile === '' ? undefined : await dkimSigner(disk, { domain, selector, keyFile });
   const smtp = {
@@ -73,6 +73,7 @@ export async function openTransports(
     port: ack.direct_port,
     inside: ack.direct_inside,
     pause: { firstMs: ack.retry_seconds * 1000, maxMs: ack.retry_seconds_max * 1000 },
+    network,
     dnsServers: ack.dns_servers,
     dnsTimes: {
       timeoutMs: ack.dns_timeout_ms,

@@ -2,8 +2,6 @@
 // what the server said; every trouble is an SmtpTrouble that says what it means, without credentials in it. Owns its
 // connection. nodemailer's pool and composer are left out: a finished mail needs neither.
 
-import { Socket } from 'node:net';
-import { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Outcome } from './transport.ts';
 import { sanitizeLine } from '../../mail/sanitize.ts';
@@ -47,24 +45,6 @@ export class SmtpTrouble extends Error {
 const ourFault = new Set([530, 534, 535, 538]);
 /** How long a server may take to close its side of a connection that we have closed. */
 const closeMs = 1_000;
-
-/**
- * A mail as a stream that nodemailer pipes when its turn has come. Mail and final dot, which it writes one after the other,
- * then leave together: half the packets, and the server wakes up once.
- */
-function inOnePiece(connection: SMTPConnection, bytes: Buffer): Readable {
-  return new Readable({
-    read() {
-      const socket: unknown = Reflect.get(connection, '_socket');
-      if (socket instanceof Socket) {
-        socket.cork();
-        setImmediate(() => socket.uncork());
-      }
-      this.push(bytes);
-      this.push(null);
-    },
-  });
-}
 
 export class SmtpSession {
   readonly #connection: SMTPConnection;
@@ -126,7 +106,7 @@ export class SmtpSession {
         this.#unfinished = false;
       }
       const info = await this.#ask<{ response: string }>((done) =>
-        this.#connection.send({ from: '', to: [to] }, inOnePiece(this.#connection, bytes), done),
+        this.#connection.send({ from: '', to: [to] }, bytes, done),
       );
       return info.response;
     } catch (error) {

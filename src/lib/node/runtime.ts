@@ -1,16 +1,19 @@
-// The real clock, randomness, disk and process table: the only file that names node:fs, timers, Date.now or random numbers.
+// The real clock, randomness, disk and process table: the only file that names node:fs, timers,
+// Date.now, random numbers, DNS or network interfaces.
 // Everything else takes them from here through ports/runtime.ts. Failures are Node's own, with their system code.
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type FSWatcher, readFileSync, readlinkSync, watch } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { promises as dns } from 'node:dns';
+import { hostname, networkInterfaces } from 'node:os';
 import { errorCode } from '../system-error.ts';
 import type {
   Clock,
   Disk,
   DiskFile,
   Ids,
+  Network,
   OpenMode,
   ProcessIdentity,
   Processes,
@@ -182,6 +185,19 @@ const processes: Processes = {
   },
 };
 
+const network: Network = {
+  resolver(servers, timeout, tries) {
+    const resolver = new dns.Resolver({ timeout, tries });
+    if (servers.length > 0) resolver.setServers(servers);
+    return {
+      resolveMx: (domain) => resolver.resolveMx(domain),
+      resolve4: (name) => resolver.resolve4(name, { ttl: true }),
+      resolve6: (name) => resolver.resolve6(name, { ttl: true }),
+    };
+  },
+  ownAddresses: () => Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
+};
+
 /** Keeps the process alive until it is cancelled: the clock's timers do not, and a verb that waits may have nothing else. */
 export function keepAlive(): Timer {
   const timer = setInterval(() => undefined, 2 ** 31 - 1);
@@ -189,4 +205,4 @@ export function keepAlive(): Timer {
 }
 
 /** The machine we are on. */
-export const nodeRuntime: Runtime = { clock, ids, disk, processes };
+export const nodeRuntime: Runtime = { clock, ids, disk, processes, network };

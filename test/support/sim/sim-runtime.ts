@@ -1,12 +1,20 @@
 // The ports (src/ports/runtime.ts and the locks) of one process on a simulated machine. And the same without waiting or
 // failing, for those who look at a file system from outside.
 
-import type { Disk, DiskFile, Runtime } from '../../../src/ports/runtime.ts';
+import type { Disk, DiskFile, Network, Runtime } from '../../../src/ports/runtime.ts';
 import type { Locks } from '../../../src/spool/fencing/lock-file.ts';
 import { Random } from './random.ts';
 import type { SimFile } from './sim-file.ts';
 import { type SimFileSystem, systemError } from './sim-file-system.ts';
 import type { SimMachine, SimProcess } from './sim-machine.ts';
+
+/** A simulated machine has no network. */
+const noNetwork: Network = {
+  resolver: () => {
+    throw new Error('a simulated machine has no DNS');
+  },
+  ownAddresses: () => [],
+};
 
 /** How a call is made: queued on a machine, or done at once. */
 interface Gate {
@@ -100,6 +108,7 @@ export function runtimeOf(machine: SimMachine, process: SimProcess): Runtime {
       randomBytes: (count) => random.bytes(count),
     },
     disk: makeDisk(gate),
+    network: noNetwork,
     processes: {
       self: () => ({
         host: 'simulated',
@@ -150,6 +159,7 @@ export function runtimeOn(fileSystem: SimFileSystem, seed: number): { runtime: R
     clock: { now: () => 0, elapsed: () => 0, after: () => ({ cancel: () => undefined }) },
     ids: { uuid: () => random.bytes(16).toString('hex'), randomBytes: (count) => random.bytes(count) },
     disk: makeDisk(gate),
+    network: noNetwork,
     processes: {
       self: () => ({ host: 'simulated', boot: 'outside', pidNamespace: 'one', pid: 1, started: '1' }),
       state: () => 'dead',
