@@ -167,8 +167,8 @@ export class DeliveryLoop {
     const readable = await readMail(piece, guard.parseOf(request), fields);
     if (!readable) log.warn({ sequence, ticket }, 'mail could not be read; it is acknowledged without quoting it');
     try {
-      const understood = readable ? parseRequests(readable) : unparsedMail;
-      return compose(request, understood, fields) ?? 'the address cannot be written to';
+      const parsed = readable ? parseRequests(readable) : unparsedMail;
+      return compose(request, parsed, fields) ?? 'the address cannot be written to';
     } catch (error) {
       log.error({ sequence, ticket, reason: messageOf(error) }, 'acknowledgement could not be made');
       return sanitizeLine(`acknowledgement could not be made: ${messageOf(error)}`, 200);

@@ -1,5 +1,5 @@
 // The block that programs read, first in the text of an acknowledgement and again as its header fields. Takes a request
-// and what was understood of it, gives names and values; every value is one clean line. Pure, bounded. Stable: what is
+// and what was read in it, gives names and values; every value is one clean line. Pure, bounded. Stable: what is
 // added goes to the end or beside its like, and no field changes its meaning. The README lists the fields.
 
 import type { StoredRequest } from '../../model/request.ts';
@@ -17,12 +17,12 @@ export function ackFields(request: StoredRequest, receivedAt: string): Fact[] {
     ['Seawall-Received', receivedAt],
     ['Seawall-Size', String(request.size)],
     ['Seawall-SHA256', request.sha256],
-    ...hourFacts(request),
+    ...phaseFields(request),
   ];
 }
 
 /** At which hour it came, and whether it counts. */
-function hourFacts({ client: { phase, early, late, rehearsal } }: StoredRequest): Fact[] {
+function phaseFields({ client: { phase, early, late, rehearsal } }: StoredRequest): Fact[] {
   return [
     ...optional('Seawall-Phase', phase),
     ...optional('Seawall-Early', early && 'yes'),
@@ -32,10 +32,9 @@ function hourFacts({ client: { phase, early, late, rehearsal } }: StoredRequest)
 }
 
 /** What was read in the mail. Of several requests each begins with its number. */
-export function factsRead(understood: ParsedMail): Fact[] {
-  const { form, reference, requests, several, problems, moreNames, moreRequests, moreProblems } =
-    templateView(understood);
-  const ofRequests = understood.requests.some((each) => each.reference !== undefined);
+export function parsedFields(parsed: ParsedMail): Fact[] {
+  const { form, reference, requests, several, problems, moreNames, moreRequests, moreProblems } = templateView(parsed);
+  const ofRequests = parsed.requests.some((each) => each.reference !== undefined);
   return [
     ['Seawall-Form', form ?? 'none'],
     ...optional('Seawall-Reference', ofRequests ? undefined : reference),

@@ -1,4 +1,4 @@
-// Makes the acknowledgement of one request: a whole mail, ready to be sent. Takes the request, what was understood of it
+// Makes the acknowledgement of one request: a whole mail, ready to be sent. Takes the request, what was read in it
 // and its raw header fields, gives bytes. Everything in it is derived from the request (Date from the time of receipt,
 // Message-ID and boundary from the ticket), so a repeat after a crash is the same message, byte for byte, as long as the
 // templates and what the registrar book says of the registrar are the same. Pure.
@@ -11,7 +11,7 @@ import type { Outgoing } from '../transport/transport.ts';
 import { type Fields, messageIdOf, referencesOf } from '../../mail/header-fields.ts';
 import { headerDate, headerText, textPart } from './mime.ts';
 import { sanitizeLine } from '../../mail/sanitize.ts';
-import { ackFields, factsRead } from './ack-fields.ts';
+import { ackFields, parsedFields } from './ack-fields.ts';
 import type { Languages } from './languages.ts';
 import { templateView } from './template-view.ts';
 import type { Rendered } from './templates.ts';
@@ -25,11 +25,11 @@ export interface Composed extends Outgoing {
 }
 
 /** Makes acknowledgements; undefined when the address is none that can be written to. */
-export type Compose = (request: StoredRequest, understood: ParsedMail, fields: Fields) => Composed | undefined;
+export type Compose = (request: StoredRequest, parsed: ParsedMail, fields: Fields) => Composed | undefined;
 
 /**
  * The composer for one sender.
- * @param options `from` as in a From header; `name` for the right side of Message-IDs; `addressee` names one of `languages`
+ * @param options `from` as in a From header; `name` for the right side of Message-IDs; `recipientOf` names one of `languages`
  * @throws ConfigError when `from` holds no usable address
  */
 export function composer(options: {
@@ -41,7 +41,7 @@ export function composer(options: {
   const from = fromHeader(options.from);
   const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
 
-  return (request, understood, fields) => {
+  return (request, parsed, fields) => {
     const { ticket, sequence } = request;
     const { to, language } = options.recipientOf(request);
     if (!isWritable(to)) return undefined;
@@ -49,7 +49,7 @@ export function composer(options: {
     const day = days.get(language);
     if (!render || !day) throw new ConfigError(`there are no templates for the language ${language}`);
     const receivedAt = new Date(request.receivedAt).toISOString();
-    const facts = [...ackFields(request, receivedAt), ...factsRead(understood)];
+    const facts = [...ackFields(request, receivedAt), ...parsedFields(parsed)];
     const rendered = render({
       block: facts.map((fact) => fact.join(': ')).join('\n'),
       ticket,
@@ -58,7 +58,7 @@ export function composer(options: {
       receivedOn: `${day.format(request.receivedAt)}, ${receivedAt.slice(11, 23)} UTC`,
       size: request.size,
       sha256: request.sha256,
-      ...templateView(understood),
+      ...templateView(parsed),
       phase: request.client.phase,
       early: request.client.early ?? false,
       late: request.client.late ?? false,

@@ -1,6 +1,8 @@
 // The little of MIME that writing an acknowledgement needs: header text (RFC 2047), bodies as 7bit or quoted-printable
 // (RFC 2045), dates (RFC 5322). Takes strings, gives ASCII with CRLF line ends. Pure, and the same for the same input:
 // a repeated acknowledgement has to be the same bytes. Never throws.
+// nodemailer's composer is not used: it breaks the digest's line of the block for programs softly, so that a program would have
+// to decode it, and takes more than ten times as long (465 against 26 µs a mail, of about 500 in all: `loadtest/acknowledge-rate.ts mime`).
 
 const lineMax = 76;
 

@@ -1,5 +1,5 @@
-// What an acknowledgement shows of what was understood: as much as a person reads, and how much more there is. Takes an
-// understanding, gives what block and templates have in common. Pure, bounded, never throws.
+// What an acknowledgement shows of what was read: as much as a person reads, and how much more there is. Takes a
+// parsed mail, gives what block and templates have in common. Pure, bounded, never throws.
 
 import type { DomainName, Problem, ParsedMail } from '../../model/parsed-mail.ts';
 
@@ -32,8 +32,8 @@ export interface ShownProblem extends Problem {
 }
 
 /** What block and templates show. */
-export function templateView(understood: ParsedMail) {
-  const { subject, form, reference, operation, names, requests, problems, moreProblems } = understood;
+export function templateView(parsed: ParsedMail) {
+  const { subject, form, reference, operation, names, requests, problems, moreProblems } = parsed;
   let left = listed;
   const listedRequests = requests.slice(0, listed).map((request, index): ShownRequest => {
     const its = request.names.slice(0, left);

@@ -1,5 +1,5 @@
 // What operators look at of acknowledgements: those that failed for good, are tried again, or wait for their first try, and
-// how one of them stands. Takes the replayed state and the log, gives rows; reads a batch at a time. Owns nothing.
+// how one of them stands. Takes the replayed state and the log, gives rows; reads a batch at a time.
 
 import { ticketOf } from '../../model/ticket.ts';
 import type { StoredRequest } from '../../model/request.ts';
