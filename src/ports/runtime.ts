@@ -54,6 +54,8 @@ export interface Disk {
   list(folder: string): Promise<string[]>;
   /** Size in bytes, or undefined when there is no such file. */
   sizeOf(path: string): Promise<number | undefined>;
+  /** What tells the file of that name from every other file, at once; undefined when there is none. */
+  identityNow(path: string): string | undefined;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, or an empty folder; silent when it is not there. */
   remove(path: string): Promise<void>;

@@ -1,9 +1,9 @@
 // The log's own name (`log-id`), made once when the log is begun; the chain of records starts from it. A rehearsal's name says
 // so, which keeps a rehearsal from being passed off as the day, and the day's spool from being written to by a rehearsal.
-// Takes a spool, gives the name; a log of the other kind is a ConfigError.
+// Takes a spool, gives the name; a log of the other kind is a ConfigError, a name that is lost a DamagedLogError.
 
 import { join } from 'node:path';
-import { ConfigError } from '../model/errors.ts';
+import { ConfigError, DamagedLogError } from '../model/errors.ts';
 import { errorCode } from '../lib/system-error.ts';
 import type { Disk, Runtime } from '../ports/runtime.ts';
 import type { FencedLock } from './fencing/fencing.ts';
@@ -23,6 +23,13 @@ export async function readLogId(disk: Disk, spool: string): Promise<string | und
 /** Whether a log of this name is a rehearsal's. */
 export function isRehearsal(logId: string): boolean {
   return logId.startsWith(rehearsalPrefix);
+}
+
+/** What is wrong with the name of a log that was begun, and what to do. @param what such as `is missing` */
+export function damagedLogId(spool: string, what: string): DamagedLogError {
+  return new DamagedLogError(
+    `${join(spool, 'log-id')} ${what}, but the log has been begun, and its chain starts from that name. Restore log-id from a copy of this spool; a new one does not fit.`,
+  );
 }
 
 function assertKind(logId: string, spool: string, rehearsal: boolean): void {
@@ -47,13 +54,25 @@ export async function checkKind(disk: Disk, spool: string, rehearsal: boolean): 
   if (logId !== undefined) assertKind(logId, spool, rehearsal);
 }
 
-/** The name of the log whose lock is held; made now if it has none yet. @throws ConfigError as `checkKind` */
-export async function logIdFor(runtime: Runtime, lock: FencedLock, spool: string, rehearsal: boolean): Promise<string> {
+/**
+ * The name of the log whose lock is held; made now if the log is new.
+ * @param begun whether the log has been written to, and so has had a name
+ * @throws ConfigError as `checkKind`, DamagedLogError when the name of a log that was begun is gone
+ */
+export async function logIdFor(
+  runtime: Runtime,
+  lock: FencedLock,
+  spool: string,
+  rehearsal: boolean,
+  begun: boolean,
+): Promise<string> {
   const known = await readLogId(runtime.disk, spool);
   if (known !== undefined) {
+    if (known === '') throw damagedLogId(spool, 'is empty');
     assertKind(known, spool, rehearsal);
     return known;
   }
+  if (begun) throw damagedLogId(spool, 'is missing');
   const id = `${rehearsal ? rehearsalPrefix : ''}${runtime.ids.uuid()}`;
   const file = await lock.replace(join(spool, 'log-id'), (fresh) => fresh.write(Buffer.from(`${id}\n`), 0));
   await file.close();

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { FencedError, InUseError } from '../../src/model/errors.ts';
-import { nodeRuntime } from '../../src/lib/node/runtime.ts';
+import { DamagedLogError, FencedError, InUseError } from '../../src/model/errors.ts';
+import { keepAlive, nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { DiskFile, Runtime } from '../../src/ports/runtime.ts';
 import { type Locks, lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
+import { openReader } from '../../src/spool/mailbox/reader.ts';
 import { verifyLog } from '../../src/spool/mailbox/verify.ts';
 import { request } from '../support/memory.ts';
 import { atEnd, largeMailboxes, openWriter, readAll, temporaryFolder } from '../support/spool.ts';
@@ -198,4 +199,79 @@ test('an index or a file of fingerprints that cannot be written ends neither the
   assert.ok(refused.some((path) => path.includes('.idx')) && refused.some((path) => path.includes('.fpr')));
   assert.equal((await readAll(spool)).length, 6, 'each is found without an index');
   assert.deepEqual((await verifyLog(nodeRuntime.disk, spool)).problems, []);
+});
+
+for (const [what, vanish] of [
+  ['removed', (path: string) => rm(path)],
+  ['moved away', (path: string) => rename(path, `${path}.old`)],
+  ['replaced by a copy', (path: string) => cp(path, `${path}.new`).then(() => rename(`${path}.new`, path))],
+] as const) {
+  test(`a newest mailbox that is ${what} while it is written to ends the writer before it acknowledges more`, async (t) => {
+    const spool = await temporaryFolder(t);
+    const writer = await openWriter(t, spool);
+    await writer.append([request('Subject: one\r\n\r\n')]);
+    await vanish(join(spool, 'mailboxes/000000000001.mbox'));
+    await assert.rejects(writer.append([request('Subject: two\r\n\r\n')]), DamagedLogError);
+    assert.match((await writer.lost).message, /000000000001\.mbox was removed, replaced or moved/);
+  });
+}
+
+test('a writer to which nothing is sent notices too when its mailbox or log-id is gone or another', async (t) => {
+  const alive = keepAlive();
+  atEnd(t, async () => alive.cancel());
+  for (const [name, vanish] of [
+    ['mailboxes/000000000001.mbox', (path: string) => rm(path)],
+    ['log-id', (path: string) => rm(path)],
+    ['log-id', (path: string) => writeFile(path, 'another\n')],
+  ] as const) {
+    const spool = await temporaryFolder(t);
+    const writer = await openWriter(t, spool);
+    await writer.append([request('Subject: one\r\n\r\n')]);
+    await vanish(join(spool, name));
+    const reason = await writer.lost;
+    assert.ok(reason instanceof DamagedLogError && reason.message.includes(name), reason.message);
+  }
+});
+
+test('a commit position that is removed while the writer works is there again, with or without new requests', async (t) => {
+  const alive = keepAlive();
+  atEnd(t, async () => alive.cancel());
+  const spool = await temporaryFolder(t);
+  const writer = await openWriter(t, spool);
+  await writer.append([request('Subject: one\r\n\r\n')]);
+  await rm(join(spool, 'durable'));
+  await writer.append([request('Subject: two\r\n\r\n')]);
+  assert.equal((await readAll(spool)).length, 2);
+  await rm(join(spool, 'durable'));
+  const reader = openReader(nodeRuntime, spool);
+  atEnd(t, () => reader.close());
+  assert.equal((await reader.read(1, { count: 1, bytes: 1 }, t.signal))[0]?.sequence, 2);
+});
+
+test('a log that was begun does not open without its log-id, nor with that of another', async (t) => {
+  for (const count of [1, 20_000]) {
+    const spool = await temporaryFolder(t);
+    const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, { ...largeMailboxes, count });
+    for (let i = 1; i <= 3; i++) await writer.append([request(`Subject: ${i}\r\n\r\n`)]);
+    await writer.close();
+    const own = await readFile(join(spool, 'log-id'));
+    const mailbox = await readFile(join(spool, 'mailboxes/000000000001.mbox'));
+    for (const change of [
+      (path: string) => rm(path),
+      (path: string) => writeFile(path, ''),
+      (path: string) => writeFile(path, 'another\n'),
+    ]) {
+      await change(join(spool, 'log-id'));
+      await rm(join(spool, 'durable'), { force: true });
+      const opening = openMailboxWriter(nodeRuntime, lockFiles, spool, largeMailboxes);
+      await assert.rejects(opening, (error: unknown) => {
+        assert.ok(error instanceof DamagedLogError, String(error));
+        assert.match(error.message, /log-id .*Restore log-id from a copy/);
+        return true;
+      });
+    }
+    assert.deepEqual(await readFile(join(spool, 'mailboxes/000000000001.mbox')), mailbox, 'nothing is changed');
+    await writeFile(join(spool, 'log-id'), own);
+    assert.equal((await openWriter(t, spool)).lastSequence, 3);
+  }
 });

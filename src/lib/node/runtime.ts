@@ -3,7 +3,7 @@
 // Everything else takes them from here through ports/runtime.ts. Failures are Node's own, with their system code.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type FSWatcher, readFileSync, readlinkSync, watch } from 'node:fs';
+import { type FSWatcher, readFileSync, readlinkSync, statSync, watch } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { promises as dns } from 'node:dns';
 import { hostname, networkInterfaces } from 'node:os';
@@ -103,6 +103,10 @@ const disk: Disk = {
       if (errorCode(error) === 'ENOENT') return undefined;
       throw error;
     }
+  },
+  identityNow(path) {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return found && `${found.dev}:${found.ino}`;
   },
   rename,
   async remove(path) {

@@ -45,10 +45,20 @@ export function isCommitPositionFile(name: string): boolean {
 
 /** The file as its writer holds it open. */
 export class CommitPositionFile {
-  readonly #file: DiskFile;
+  readonly #disk: Disk;
+  readonly #lock: FencedLock;
+  readonly #spool: string;
+  readonly #path: string;
+  #file: DiskFile | undefined;
+  #identity: string | undefined;
+  #position: CommitPosition;
 
-  private constructor(file: DiskFile) {
-    this.#file = file;
+  private constructor(disk: Disk, lock: FencedLock, spool: string, position: CommitPosition) {
+    this.#disk = disk;
+    this.#lock = lock;
+    this.#spool = spool;
+    this.#path = join(spool, fileName);
+    this.#position = position;
   }
 
   /** Replaces the file by a new one that says `position`: a writer that was fenced keeps writing to the old, unseen. */
@@ -58,19 +68,31 @@ export class CommitPositionFile {
     spool: string,
     position: CommitPosition,
   ): Promise<CommitPositionFile> {
-    const file = await lock.replace(join(spool, fileName), (fresh) => fresh.write(line(position), 0));
-    await disk.syncFolder(spool);
-    return new CommitPositionFile(file);
+    const made = new CommitPositionFile(disk, lock, spool, position);
+    await made.restore();
+    return made;
+  }
+
+  /** Writes the file anew when it is not there any more: followers would wait for ever. */
+  async restore(): Promise<void> {
+    if (this.#file && this.#disk.identityNow(this.#path) === this.#identity) return;
+    await this.#file?.close();
+    this.#file = undefined;
+    this.#file = await this.#lock.replace(this.#path, (fresh) => fresh.write(line(this.#position), 0));
+    this.#identity = this.#disk.identityNow(this.#path);
+    await this.#disk.syncFolder(this.#spool);
   }
 
   /** Publishes how far the log is durable. Not synced: it is true already, and recovery can do without it. */
-  publish(position: CommitPosition): Promise<void> {
-    return this.#file.write(line(position), 0);
+  async publish(position: CommitPosition): Promise<void> {
+    this.#position = position;
+    await this.#file?.write(line(position), 0);
+    await this.restore();
   }
 
   /** @param healthy false after a failure: then nothing is synced any more */
   async close(healthy: boolean): Promise<void> {
-    if (healthy) await this.#file.sync();
-    await this.#file.close();
+    if (healthy) await this.#file?.sync();
+    await this.#file?.close();
   }
 }

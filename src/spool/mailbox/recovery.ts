@@ -10,9 +10,10 @@
 // kernel had dropped its pages after a failed sync, and a writer that was merely stopped is left with a file that has no
 // name any more.
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DamagedLogError } from '../../model/errors.ts';
 import { fingerprintOf } from '../dedup/fingerprint.ts';
+import { damagedLogId } from '../log-id.ts';
 import type { Disk, DiskFile } from '../../ports/runtime.ts';
 import type { FencedLock } from '../fencing/fencing.ts';
 import type { CommitPosition } from './commit-position.ts';
@@ -91,6 +92,25 @@ async function endOfPrevious(disk: Disk, folder: string, previous: number, first
     if (error instanceof BrokenRecord)
       throw new DamagedLogError(`${name}: the last record is damaged: ${error.message}.`);
     throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Halts when the first record was not chained from this name. A name that is another's would break the chain for ever. */
+async function assertLogId(disk: Disk, folder: string, logId: string): Promise<void> {
+  const file = await disk.open(join(folder, mailboxName(1)), 'read');
+  try {
+    for await (const { bytes } of rawRecords(file, 0, await file.size(), 65_536)) {
+      const { request, head } = decodeRecord(bytes);
+      if (request.chain !== nextChain(firstChain(logId), head)) {
+        throw damagedLogId(dirname(folder), `says ${logId}, which is not the name that request 1 was chained from`);
+      }
+      return;
+    }
+  } catch (error) {
+    // A first record that is damaged is judged with the others.
+    if (!(error instanceof BrokenRecord)) throw error;
   } finally {
     await file.close();
   }
@@ -196,6 +216,7 @@ export async function recover(
   }
   if (firsts[0] !== 1)
     throw new DamagedLogError(`${folder} does not hold ${mailboxName(1)}: earlier mailboxes are missing.`);
+  await assertLogId(disk, folder, logId);
   const previous = firsts.at(-2);
   const chainBefore = previous === undefined ? firstChain(logId) : await endOfPrevious(disk, folder, previous, first);
   const name = mailboxName(first);

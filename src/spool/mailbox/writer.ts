@@ -3,16 +3,16 @@
 // process ends, and the next writer recovers from the disk.
 
 import { join } from 'node:path';
-import { messageOf } from '../../model/errors.ts';
+import { DamagedLogError, messageOf } from '../../model/errors.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { RequestWriter } from '../../ports/request-log.ts';
-import { deferred } from '../../lib/async.ts';
-import type { DiskFile, Runtime } from '../../ports/runtime.ts';
+import { deferred, Mutex } from '../../lib/async.ts';
+import type { DiskFile, Runtime, Timer } from '../../ports/runtime.ts';
 import { type FencedLock, acquireFencedLock } from '../fencing/fencing.ts';
 import { CommitPositionFile, readCommitPosition } from './commit-position.ts';
 import { encodeRecord } from './record-codec.ts';
 import type { Locks } from '../fencing/lock-file.ts';
-import { logIdFor } from '../log-id.ts';
+import { damagedLogId, logIdFor, readLogId } from '../log-id.ts';
 import { listMailboxes, mailboxName, writeIndex } from './mailbox-file.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { fingerprintOf } from '../dedup/fingerprint.ts';
@@ -25,6 +25,9 @@ export interface Rotation {
   readonly seconds: number;
 }
 
+/** How often the files of the log are looked after, in milliseconds. */
+const lookMs = 1_000;
+
 /** The folder of mailboxes in a spool. */
 export function mailboxFolder(spool: string): string {
   return join(spool, 'mailboxes');
@@ -34,6 +37,9 @@ export function mailboxFolder(spool: string): string {
 interface OpenMailbox {
   readonly file: DiskFile;
   readonly first: number;
+  readonly path: string;
+  /** Of the file, as long as it has its name. */
+  readonly identity: string | undefined;
   readonly begun: number;
   readonly offsets: number[];
   size: number;
@@ -41,7 +47,9 @@ interface OpenMailbox {
 
 class MailboxWriter implements RequestWriter {
   readonly #runtime: Runtime;
+  readonly #spool: string;
   readonly #folder: string;
+  readonly #logId: string;
   readonly #rotation: Rotation;
   readonly #lock: FencedLock;
   readonly #publisher: CommitPositionFile;
@@ -53,11 +61,14 @@ class MailboxWriter implements RequestWriter {
   #lastChain: string;
   #stopped: Error | undefined;
   #closing: Promise<void> | undefined;
+  readonly #mutex = new Mutex();
+  #look: Timer | undefined;
   readonly #lost = deferred<Error>();
 
   constructor(
     runtime: Runtime,
-    folder: string,
+    spool: string,
+    logId: string,
     rotation: Rotation,
     lock: FencedLock,
     publisher: CommitPositionFile,
@@ -65,7 +76,9 @@ class MailboxWriter implements RequestWriter {
     deduplicator: Deduplicator | undefined,
   ) {
     this.#runtime = runtime;
-    this.#folder = folder;
+    this.#spool = spool;
+    this.#folder = mailboxFolder(spool);
+    this.#logId = logId;
     this.#rotation = rotation;
     this.#lock = lock;
     this.#lastBatch = recovered.lastBatch;
@@ -74,6 +87,7 @@ class MailboxWriter implements RequestWriter {
     this.#lastChain = recovered.lastChain;
     this.#publisher = publisher;
     void lock.lost.then((reason) => this.#stop(reason));
+    this.#lookLater();
   }
 
   get lost(): Promise<Error> {
@@ -84,7 +98,11 @@ class MailboxWriter implements RequestWriter {
     return this.#lastSequence;
   }
 
-  async append(requests: readonly NewRequest[]): Promise<number[]> {
+  append(requests: readonly NewRequest[]): Promise<number[]> {
+    return this.#mutex.run(() => this.#append(requests));
+  }
+
+  async #append(requests: readonly NewRequest[]): Promise<number[]> {
     if (this.#stopped) throw this.#stopped;
     try {
       const sequences: number[] = [];
@@ -100,7 +118,7 @@ class MailboxWriter implements RequestWriter {
         if (request.fingerprint !== undefined && known === undefined) inThisCall.set(request.fingerprint, sequence);
       }
       // An earlier number is an answer too, so the lock is checked as after a write.
-      if (fresh.length < requests.length) this.#lock.check();
+      if (fresh.length < requests.length) this.#checkMayAnswer();
       while (fresh.length > 0) fresh = fresh.slice(await this.#write(fresh));
       return sequences;
     } catch (error) {
@@ -143,8 +161,8 @@ class MailboxWriter implements RequestWriter {
     }
     await mailbox.file.write(Buffer.concat(parts), mailbox.size);
     await mailbox.file.sync();
-    // The last look before any answer: a fenced writer must not acknowledge.
-    this.#lock.check();
+    // The last look before any answer.
+    this.#checkMayAnswer();
     mailbox.size = end;
     mailbox.offsets.push(...offsets);
     this.#lastChain = chain;
@@ -155,6 +173,41 @@ class MailboxWriter implements RequestWriter {
       if (request) this.#deduplicator?.add(batch + i, request);
     }
     return offsets.length;
+  }
+
+  /**
+   * Looks whether another writer has taken over, and whether the newest mailbox still has its name: what is written to a file
+   * that was removed, replaced or moved away is lost when this process ends.
+   */
+  #checkMayAnswer(): void {
+    this.#lock.check();
+    const { path, identity } = this.#mailbox ?? {};
+    if (path === undefined || (identity !== undefined && this.#runtime.disk.identityNow(path) === identity)) return;
+    // A new holder replaces the mailbox too.
+    this.#lock.check();
+    throw new DamagedLogError(
+      `${path} was removed, replaced or moved while it was written to, and what is written now would be lost. Nothing more is taken: restore it from a copy, then start again.`,
+    );
+  }
+
+  #lookLater(): void {
+    this.#look = this.#runtime.clock.after(lookMs, () => {
+      void this.#mutex.run(() => this.#lookNow());
+    });
+  }
+
+  /** Looks after the files of the log as long as the writer works, also when nothing is written. */
+  async #lookNow(): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      this.#checkMayAnswer();
+      const logId = await readLogId(this.#runtime.disk, this.#spool);
+      if (logId !== this.#logId) throw damagedLogId(this.#spool, logId === undefined ? 'is missing' : 'was changed');
+      await this.#publisher.restore();
+      this.#lookLater();
+    } catch (error) {
+      this.#stop(error);
+    }
   }
 
   async #mailboxWithRoom(): Promise<OpenMailbox> {
@@ -183,11 +236,12 @@ class MailboxWriter implements RequestWriter {
 
   /** Seals the newest mailbox and gives the lock back. After an error it only closes what is open. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#mutex.run(() => this.#close());
     return this.#closing;
   }
 
   async #close(): Promise<void> {
+    this.#look?.cancel();
     const failed = this.#stopped !== undefined;
     this.#stopped ??= new Error('the log is closed');
     await this.#deduplicator?.close(!failed);
@@ -205,9 +259,11 @@ class MailboxWriter implements RequestWriter {
 
 /** Begins the mailbox whose first record will be `first`. A file of that name holds only what was never acknowledged, and is replaced. */
 async function beginMailbox(runtime: Runtime, lock: FencedLock, folder: string, first: number): Promise<OpenMailbox> {
-  const file = await lock.replace(join(folder, mailboxName(first)), async () => undefined);
+  const path = join(folder, mailboxName(first));
+  const file = await lock.replace(path, async () => undefined);
   await runtime.disk.syncFolder(folder);
-  return { file, first, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
+  const identity = runtime.disk.identityNow(path);
+  return { file, first, path, identity, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
 }
 
 /** Finishes a mailbox: all of it is synced already; it gets its index and becomes read-only. */
@@ -240,14 +296,16 @@ export async function openMailboxWriter(
   try {
     await disk.makeFolder(folder);
     await disk.syncFolder(spool);
-    const logId = await logIdFor(runtime, lock, spool, rehearsal);
-    const recovered = await recover(disk, folder, logId, readCommitPosition(disk, spool), lock, duplicateMs > 0);
+    const committed = readCommitPosition(disk, spool);
+    const begun = (committed?.sequence ?? 0) > 0 || (await listMailboxes(disk, folder)).length > 0;
+    const logId = await logIdFor(runtime, lock, spool, rehearsal, begun);
+    const recovered = await recover(disk, folder, logId, committed, lock, duplicateMs > 0);
     const { lastSequence } = recovered;
     const firsts = (await listMailboxes(disk, folder)).filter((first) => first <= lastSequence);
     if (duplicateMs > 0) deduplicator = await Deduplicator.open(runtime, folder, firsts, lastSequence + 1, duplicateMs);
     const position = { sequence: lastSequence, mailbox: lastSequence + 1, offset: 0 };
     const publisher = await CommitPositionFile.create(disk, lock, spool, position);
-    const writer = new MailboxWriter(runtime, folder, rotation, lock, publisher, recovered, deduplicator);
+    const writer = new MailboxWriter(runtime, spool, logId, rotation, lock, publisher, recovered, deduplicator);
     return { writer, recovered, epoch: lock.epochName };
   } catch (error) {
     await deduplicator?.close(false);

@@ -68,6 +68,9 @@ function apply(entries: Map<string, Entry>, change: Change): void {
   }
 }
 
+const identities = new WeakMap<Entry, string>();
+let lastIdentity = 0;
+
 export function systemError(code: string, call: string, path: string): Error {
   return Object.assign(new Error(`${code}: simulated, ${call} '${path}'`), { code });
 }
@@ -125,6 +128,15 @@ export class SimFileSystem {
   sizeOf(path: string): number | undefined {
     const found = this.#find(path);
     return found instanceof SimFile ? found.size : found && 4096;
+  }
+
+  /** A number that the file keeps as long as it lives. */
+  identityOf(path: string): string | undefined {
+    const found = this.#find(path);
+    if (!found) return undefined;
+    const known = identities.get(found) ?? String(++lastIdentity);
+    identities.set(found, known);
+    return known;
   }
 
   rename(from: string, to: string): void {

@@ -63,6 +63,7 @@ function makeDisk(gate: Gate): Disk {
   return {
     open: (path, mode) => gate.call(`open ${path} (${mode})`, () => openFile(gate, files().open(path, mode), path)),
     readFile: (path) => gate.call(`readFile ${path}`, () => files().file(path, 'open').content()),
+    identityNow: (path) => gate.now(`identityNow ${path}`, () => files().identityOf(path)),
     readFileNow: (path) => gate.now(`readFileNow ${path}`, () => files().file(path, 'open').content()),
     list: (folder) => gate.call(`list ${folder}`, () => files().list(folder)),
     sizeOf: (path) => gate.call(`sizeOf ${path}`, () => files().sizeOf(path)),
