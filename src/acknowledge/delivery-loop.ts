@@ -12,7 +12,7 @@ import { unparsedMail } from '../model/parsed-mail.ts';
 import type { Clock } from '../ports/runtime.ts';
 import type { AckState } from './journal/ack-state.ts';
 import type { RecipientOf } from './compose/recipient.ts';
-import { autoReplyReason } from './compose/auto-reply-filter.ts';
+import { answersUs, autoReplyReason } from './compose/auto-reply-filter.ts';
 import type { Delivery, DeliveryQueue } from './queue/delivery-queue.ts';
 import type { Outcome, Outgoing } from './transport/transport.ts';
 import { sanitizeLine } from '../mail/sanitize.ts';
@@ -31,6 +31,10 @@ import { parseRequests } from '../mail/parse-text.ts';
 const unreachableMax = 3;
 /** The least pause of a sender whose mail reached no relay, even when other mails come through. */
 const breathMs = 1_000;
+
+/** From so many answers on the operator is told of a sender. */
+const toldAt = 3;
+const sendersMax = 1_000;
 
 interface Settings {
   readonly parseBytes: number;
@@ -61,6 +65,8 @@ export class DeliveryLoop {
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   #cutOff = false;
+  /** How many mails of a sender answered an acknowledgement; the newest senders. */
+  readonly #answers = new Map<string, number>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -105,8 +111,25 @@ export class DeliveryLoop {
       return domainOf(to);
     }
     log.info({ sequence, ticket, reason }, 'not acknowledged by mail');
+    if (reason === answersUs) this.#countAnswer(envelope.from);
     journalWriter.record({ type: 'skipped', sequence });
     return undefined;
+  }
+
+  /** Somebody whose mails answer our acknowledgements again and again has a program that takes a place in the order each time. */
+  #countAnswer(sender: string): void {
+    const count = (this.#answers.get(sender) ?? 0) + 1;
+    this.#answers.delete(sender);
+    this.#answers.set(sender, count);
+    if (this.#answers.size > sendersMax)
+      for (const oldest of this.#answers.keys()) {
+        this.#answers.delete(oldest);
+        break;
+      }
+    if (count !== toldAt && count % 100 !== 0) return;
+    const words =
+      'a sender keeps answering our acknowledgements, and each answer is kept as a request: tell the registrar';
+    this.#parts.log.warn({ sender: sanitizeLine(sender, 200), count }, words);
   }
 
   async #run(): Promise<void> {

@@ -53,8 +53,12 @@ export function messageIdOf(fields: Fields): string | undefined {
   return value.match(identifier)?.[0] === value ? value : undefined;
 }
 
+/** The identifiers in the value of a field, the last 20 of them. */
+export function identifiersIn(value: string): string[] {
+  return (value.slice(-20_000).match(identifier) ?? []).slice(-20);
+}
+
 /** The thread so far, oldest first: the identifiers in References, the last 20 of them. */
 export function referencesOf(fields: Fields): string[] {
-  const value = fields.get('references')?.at(-1) ?? '';
-  return (value.slice(-20_000).match(identifier) ?? []).slice(-20);
+  return identifiersIn(fields.get('references')?.at(-1) ?? '');
 }

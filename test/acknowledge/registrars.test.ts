@@ -65,3 +65,24 @@ test('a changed book changes language and recipient of the next one; one that wi
   const { ticket, receivedAt } = here.log.stored.at(-1)!;
   assert.ok(sink.taken.at(-1)?.text.includes(`Message-ID: <${ticket}.${receivedAt}@localhost>`));
 });
+
+test('an out-of-office without a mark that answers every acknowledgement is answered once, and told to the operator', async (t) => {
+  const here = await Acknowledging.open();
+  atEnd(t, () => here.close());
+  const sink = await MailSink.open();
+  atEnd(t, () => sink.close());
+  const stage = await here.start({ relays: [sink.url] });
+  atEnd(t, () => stage.stop());
+  here.log.add(request('Subject: x\r\n\r\ny\r\n'));
+  await here.turnUntil(() => sink.taken.length === 1);
+  const id = /^Message-ID: (\S+)/m.exec(sink.taken[0]!.text)?.[1];
+  for (let each = 0; each < 8; each++)
+    here.log.add(request(`Subject: Out of office\r\nIn-Reply-To: ${id}\r\n\r\nI am away.\r\n`));
+  await here.turnUntil(() => here.replay().settledThrough === 9);
+  assert.equal(sink.taken.length, 1);
+  const told = here.lines.filter(({ msg }) => msg.startsWith('a sender keeps answering'));
+  assert.deepEqual(
+    told.map(({ sender, count }) => [sender, count]),
+    [['ops@registres.example', 3]],
+  );
+});
