@@ -78,7 +78,13 @@ export async function registrarsVerb(config: Config, action: string | undefined,
     throw new UsageError(`registrars takes check or reload, but got ${JSON.stringify(action)}.`);
   const book = await readBook(config);
   if (action === 'reload') return [await reload(config, book)];
-  if (action === 'check') return [`${config.registrars.file}: ${book.registrars.length} registrars, all is well`];
+  if (action === 'check') {
+    const warnings = book.impossibleSenders.map(
+      (sender) => `warning: no mail can have the sender ${sender}…: its domain is none`,
+    );
+    const verdict = warnings.length === 0 ? 'all is well' : 'good, but see the warnings';
+    return [...warnings, `${config.registrars.file}: ${book.registrars.length} registrars, ${verdict}`];
+  }
   if (json) return [JSON.stringify({ digest: book.digest, registrars: book.registrars.map(templateView) }, null, 2)];
   return [...tableOf(config, book)];
 }

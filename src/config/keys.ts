@@ -88,6 +88,10 @@ export const keys = {
     tls_key: text('', 'PEM file with the private key'),
     message_bytes: number(10_485_760, 1_024, 1_073_741_824, 'the largest message (SIZE, RFC 1870)'),
     message_lines: number(200_000, 100, 100_000_000, 'the most lines in a message'),
+    strict_addresses: flag(
+      false,
+      'refuse addresses that RFC 5321 forbids and others take: two dots, an underscore in the domain',
+    ),
     message_recipients: number(100, 1, 10_000, 'the most recipients of a message'),
     connections: number(5_000, 1, 100_000, 'the most connections at once; more get 421'),
     client_connections: number(50, 1, 100_000, 'the most connections of one address (IPv6: a /64); more get 421'),

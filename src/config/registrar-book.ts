@@ -1,5 +1,6 @@
 // The registrar book: who is known by what. Immutable look-ups over the registrars that its file lists (registrar-book-file.ts).
 
+import { domainToASCII } from 'node:url';
 import { isIPv6 } from 'node:net';
 import { groupsOf } from '../lib/address-list.ts';
 import type { Registrar } from '../model/registrar.ts';
@@ -65,7 +66,7 @@ export class RegistrarBook {
     this.#ids = index('id', ({ id }) => [id]);
     this.#users = index('user', ({ login }) => (login ? [login.user] : []));
     this.#certificates = index('certificate', ({ certificates }) => certificates);
-    this.#senders = index('sender', ({ senders }) => senders);
+    this.#senders = index('sender', ({ senders }) => [...new Set(senders.map(comparable))]);
     this.#prefixes = index('network', ({ id, networks }) =>
       networks.map((network) => {
         const prefix = prefixOf(network);
@@ -98,11 +99,16 @@ export class RegistrarBook {
     return this.#certificates.get(fingerprint.replaceAll(':', '').toLowerCase());
   }
 
-  /** By the whole address, else by its domain. A null sender is nobody. */
+  /** By the whole address, else by its domain, whether that is written in A-labels or in U-labels. A null sender is nobody. */
   bySender(address: string): Registrar | undefined {
     if (this.#senders.size === 0) return undefined;
-    const sender = address.toLowerCase();
+    const sender = comparable(address);
     return this.#senders.get(sender) ?? this.#senders.get(sender.slice(sender.lastIndexOf('@')));
+  }
+
+  /** Senders in the book that no mail can have, because their domain is none. */
+  get impossibleSenders(): readonly string[] {
+    return [...this.#senders.keys()].filter((sender) => sender.endsWith('@'));
   }
 
   /** By the narrowest network that holds the address. */
@@ -123,4 +129,15 @@ export class RegistrarBook {
     }
     return undefined;
   }
+}
+
+/** An address in lower case, its domain in A-labels; nothing behind the @ where that is no domain. */
+function comparable(address: string): string {
+  const sender = address.toLowerCase();
+  const at = sender.lastIndexOf('@');
+  const domain = sender.slice(at + 1);
+  // Most are plain ASCII, and every MAIL asks.
+  return /^[a-z0-9_.-]+$/.test(domain)
+    ? sender
+    : `${sender.slice(0, at + 1)}${domain.startsWith('[') ? domain : domainToASCII(domain)}`;
 }

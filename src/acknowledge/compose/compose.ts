@@ -108,9 +108,10 @@ function threadOf(fields: Fields): [string, string][] {
   ];
 }
 
-/** Whether an envelope sender can stand in a To header and in RCPT: one @, nothing that ends a line or the brackets. */
+/** Whether an envelope sender can stand in a To header and in RCPT: one @ outside quotes, nothing that ends a line or the brackets. */
 function isWritable(address: string): boolean {
-  return address.length <= 320 && /^[^\p{Cc}\p{Z}<>]+@[^\p{Cc}\p{Z}<>@]+$/u.test(address);
+  const written = /^(?:"(?:[ !#-[\]-~]|\\[ -~])+"|[^\p{Cc}\p{Z}<>"]+)@[^\p{Cc}\p{Z}<>@]+$/u;
+  return address.length <= 320 && written.test(address);
 }
 
 function fromHeader(from: string): string {

@@ -6,7 +6,9 @@ import type { Socket } from 'node:net';
 import { type Caller, ProxiedConnection, type ProxyTrust } from '../proxy/proxied-connection.ts';
 import { DataSink, type IncomingMessage, passOn } from './message.ts';
 import type { RegistrarSession } from '../policy/registrar-session.ts';
+import { parseAddress } from './address.ts';
 import type {
+  ParsedAddress,
   SMTPConnectionOptions,
   SMTPServer,
   SMTPServerDataStream,
@@ -151,6 +153,11 @@ export class Connection extends ProxiedConnection {
     super.handedOver();
     this.refill();
     this.messages = 0;
+  }
+
+  /** An address stays as the client wrote it, and may have a quoted local part. */
+  override _parseAddressCommand(name: string, command: Buffer | string): ParsedAddress | false {
+    return parseAddress(command.toString(), (text) => super._parseAddressCommand(name, text));
   }
 
   /**

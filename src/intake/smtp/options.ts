@@ -41,6 +41,7 @@ export function optionsOf(
     maxRecipients: config.message_recipients,
     socketTimeout: config.idle_seconds * 1000,
     maxCommandLength: 4096,
+    lenientAddressParsing: !config.strict_addresses,
     disableReverseLookup: true,
     hideENHANCEDSTATUSCODES: false,
     // Whether there is AUTH depends on the connection: see Connection.
