@@ -138,7 +138,7 @@ test('a mail that waits for its next try, and a relay that is out of reach, are 
   await back.until(() => back.taken.length === 1);
 });
 
-test('a wish outlives a daemon that does not run, and rubbish in its place does no harm', async (t) => {
+test('a retry request outlives a daemon that does not run, and rubbish in its place does no harm', async (t) => {
   const spool = await temporaryFolder(t);
   const sink = await sinkFor(t);
   sink.answer = () => ({ code: 550, text: 'never' });
@@ -164,7 +164,7 @@ test('a wish outlives a daemon that does not run, and rubbish in its place does 
     (found) => found.length === 0,
   );
   assert.deepEqual(await readdir(join(spool, 'wishes')), []);
-  assert.match(on.log(), /not a wish that can be granted/);
+  assert.match(on.log(), /not a request that can be granted/);
 });
 
 test('the verbs say what is wrong with what they were asked', async (t) => {

@@ -116,8 +116,8 @@ test('a password is set in the text of a book, and nothing else changes', () => 
   );
 });
 
-test('the book in the README is one', async () => {
-  const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8');
+test('the book in the README of operate is one', async () => {
+  const readme = await readFile(join(import.meta.dirname, '../../src/operate/README.md'), 'utf8');
   const [, sample = ''] = /```toml\n(\[\[registrar\]\][^]*?)```/.exec(readme) ?? [];
   const book = parseRegistrarBook('README.md', sample);
   assert.ok(book.registrars.length >= 2 && book.hasLogins && book.hasCertificates);
