@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { appendFile, cp, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DamagedLogError, FencedError, InUseError } from '../../src/model/errors.ts';
 import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { openJournalFile, replayJournal } from '../../src/spool/journal-file.ts';
 import { type Locks, lockFiles } from '../../src/spool/fencing/lock-file.ts';
-import { atEnd, temporaryFolder } from '../support/spool.ts';
+import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
+import { request } from '../support/memory.ts';
+import { atEnd, largeMailboxes, temporaryFolder } from '../support/spool.ts';
 
 /** Sums numbers by name; its snapshot is one event a name. */
 class Sums {
@@ -63,8 +66,11 @@ test('a line torn at every byte is as if it had not been written; an earlier dam
   const spool = await temporaryFolder(t);
   const { journal } = await open(t, spool);
   await journal.append([{ name: 'a', add: 1 }]);
+  // The position that was published before the line that is torn.
+  const position = await readFile(join(spool, 'sums.position'));
   await journal.append([{ name: 'a', add: 2 }]);
   await journal.close();
+  await writeFile(join(spool, 'sums.position'), position);
   const path = join(spool, 'sums.journal');
   const whole = await readFile(path);
   const lastLine = whole.lastIndexOf('\n', whole.length - 2) + 1;
@@ -80,7 +86,7 @@ test('a line torn at every byte is as if it had not been written; an earlier dam
   await assert.rejects(replayJournal(nodeRuntime.disk, spool, 'sums', new Sums()), DamagedLogError);
   await assert.rejects(
     openJournalFile(nodeRuntime, lockFiles, spool, 'sums', new Sums()),
-    /sums\.journal: line 2 is damaged/,
+    /sums\.journal: line 3 is damaged/,
   );
 });
 
@@ -146,4 +152,122 @@ test('a missing or empty journal is a beginning', async (t) => {
   await truncate(join(spool, 'sums.journal'), 0);
   await replayJournal(nodeRuntime.disk, spool, 'sums', sums);
   assert.equal(sums.byName.size, 0);
+});
+
+/** A journal of a log, as it was closed: three lines behind its snapshot. */
+async function closedJournal(t: TestContext) {
+  const spool = await temporaryFolder(t);
+  await writeFile(join(spool, 'log-id'), 'one-log\n');
+  const { journal } = await open(t, spool);
+  for (const add of [1, 2, 4]) await journal.append([{ name: 'a', add }]);
+  await journal.close();
+  const path = join(spool, 'sums.journal');
+  return { spool, path, whole: await readFile(path), position: await readFile(join(spool, 'sums.position')) };
+}
+
+async function assertRefused(spool: string, pattern: RegExp, what?: string): Promise<void> {
+  await assert.rejects(openJournalFile(nodeRuntime, lockFiles, spool, 'sums', new Sums()), (error: unknown) => {
+    assert.ok(error instanceof DamagedLogError, `${what}: ${String(error)}`);
+    assert.match(error.message, pattern, what);
+    assert.match(error.message, /Restore sums\.journal and sums\.position/, what);
+    return true;
+  });
+}
+
+test('a bit that flips anywhere in a journal is noticed, in its last line too', async (t) => {
+  const { spool, path, whole } = await closedJournal(t);
+  for (let at = 0; at < whole.length; at++) {
+    const flipped = Buffer.from(whole);
+    flipped[at] = flipped[at]! ^ 1;
+    await writeFile(path, flipped);
+    await assert.rejects(
+      replayJournal(nodeRuntime.disk, spool, 'sums', new Sums()),
+      DamagedLogError,
+      `byte ${at} of ${whole.length}`,
+    );
+  }
+});
+
+test('a journal that is missing, emptied, cut, without a line, older or of another log is refused in words', async (t) => {
+  const { spool, path, whole } = await closedJournal(t);
+  await rm(path);
+  await assertRefused(spool, /sums\.journal: it is missing/);
+  await writeFile(path, '');
+  await assertRefused(spool, /older than what was written last/, 'emptied');
+  const lines = whole.toString().split('\n');
+  for (let count = 1; count < lines.length - 1; count++) {
+    await writeFile(path, `${lines.slice(0, count).join('\n')}\n`);
+    await assertRefused(spool, /it has \d+ bytes, but \d+ were written/, `cut behind line ${count}`);
+    await writeFile(path, lines.toSpliced(count, 1).join('\n'));
+    await assertRefused(spool, /line \d is damaged|bytes, but/, `without line ${count + 1}`);
+  }
+  await writeFile(path, whole);
+  await writeFile(join(spool, 'log-id'), 'another-log\n');
+  await assertRefused(spool, /belongs to the log one-log, but this log is another-log/);
+  await writeFile(join(spool, 'log-id'), 'one-log\n');
+  const { journal, state } = await open(t, spool);
+  assert.equal(state.byName.get('a'), 7, 'nothing of it was changed meanwhile');
+  await journal.close();
+  await writeFile(path, whole);
+  await assertRefused(spool, /older than what was written last/);
+});
+
+test('a journal that is removed while its holder works is written again whole', async (t) => {
+  const { spool, path } = await closedJournal(t);
+  const { journal } = await open(t, spool);
+  await rm(path);
+  await journal.append([{ name: 'a', add: 8 }]);
+  await journal.append([{ name: 'a', add: 16 }]);
+  await journal.close();
+  assert.equal((await open(t, spool)).state.byName.get('a'), 31);
+});
+
+test('a journal as it was written before is read, and bound to its log when it is opened', async (t) => {
+  const spool = await temporaryFolder(t);
+  await writeFile(join(spool, 'log-id'), 'one-log\n');
+  const lines = [[{ name: 'a', add: 1 }], [{ name: 'a', add: 2 }]].map((events) => {
+    const json = JSON.stringify(events);
+    return `${hash('sha256', json).slice(0, 16)} ${json}\n`;
+  });
+  await writeFile(join(spool, 'sums.journal'), `${lines.join('')}0123456789abcdef [{"torn`);
+  const sums = new Sums();
+  await replayJournal(nodeRuntime.disk, spool, 'sums', sums);
+  assert.equal(sums.byName.get('a'), 3);
+  const { journal } = await open(t, spool);
+  await journal.close();
+  assert.match(await readFile(join(spool, 'sums.journal'), 'utf8'), /^\w{16} \{"journal":"sums","log":"one-log",/);
+  await writeFile(join(spool, 'sums.journal'), lines.join(''));
+  await assertRefused(spool, /older than what was written last/);
+});
+
+test('a log that is shorter than what a journal has seen does not open: its numbers would be given again', async (t) => {
+  const spool = await temporaryFolder(t);
+  const write = async (subjects: string[]) => {
+    const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, largeMailboxes);
+    for (const subject of subjects) await writer.append([request(`Subject: ${subject}\r\n\r\n`)]);
+    await writer.close();
+  };
+  await write(['1', '2']);
+  await cp(join(spool, 'mailboxes'), join(spool, 'older'), { recursive: true });
+  await write(['3']);
+  const { journal } = await open(t, spool);
+  await journal.append([{ name: 'a', add: 1 }]);
+  await journal.close();
+  await rm(join(spool, 'mailboxes'), { recursive: true });
+  await rename(join(spool, 'older'), join(spool, 'mailboxes'));
+  await rm(join(spool, 'durable'));
+  await assert.rejects(write(['another 3']), (error: unknown) => {
+    assert.ok(error instanceof DamagedLogError, String(error));
+    assert.match(error.message, /ends with request 2, but sums\.journal was written when it held 3/);
+    return true;
+  });
+});
+
+test('a log that was begun anew takes requests, and the journals of the one before it are refused', async (t) => {
+  const { spool } = await closedJournal(t);
+  await rm(join(spool, 'log-id'));
+  const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, largeMailboxes);
+  atEnd(t, () => writer.close());
+  assert.deepEqual(await writer.append([request('Subject: 1\r\n\r\n')]), [1]);
+  await assertRefused(spool, /belongs to the log one-log/);
 });

@@ -9,7 +9,9 @@ import type { RequestWriter } from '../../ports/request-log.ts';
 import { deferred, Mutex } from '../../lib/async.ts';
 import type { DiskFile, Runtime, Timer } from '../../ports/runtime.ts';
 import { type FencedLock, acquireFencedLock } from '../fencing/fencing.ts';
-import { CommitPositionFile, readCommitPosition } from './commit-position.ts';
+import { positionText, publishCommitPosition, readCommitPosition } from './commit-position.ts';
+import type { PublishedLine } from '../published-line.ts';
+import { assertJournalsCovered } from '../journal-position.ts';
 import { encodeRecord } from './record-codec.ts';
 import type { Locks } from '../fencing/lock-file.ts';
 import { damagedLogId, logIdFor, readLogId } from '../log-id.ts';
@@ -52,7 +54,7 @@ class MailboxWriter implements RequestWriter {
   readonly #logId: string;
   readonly #rotation: Rotation;
   readonly #lock: FencedLock;
-  readonly #publisher: CommitPositionFile;
+  readonly #publisher: PublishedLine;
   readonly #lastBatch: ReadonlyMap<string, number>;
   readonly #deduplicator: Deduplicator | undefined;
   /** None before the first request, so that no empty mailbox is left behind. */
@@ -71,7 +73,7 @@ class MailboxWriter implements RequestWriter {
     logId: string,
     rotation: Rotation,
     lock: FencedLock,
-    publisher: CommitPositionFile,
+    publisher: PublishedLine,
     recovered: Recovered,
     deduplicator: Deduplicator | undefined,
   ) {
@@ -167,7 +169,9 @@ class MailboxWriter implements RequestWriter {
     mailbox.offsets.push(...offsets);
     this.#lastChain = chain;
     this.#lastSequence += offsets.length;
-    await this.#publisher.publish({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size });
+    await this.#publisher.publish(
+      positionText({ sequence: this.#lastSequence, mailbox: mailbox.first, offset: mailbox.size }),
+    );
     for (const [i] of offsets.entries()) {
       const request = requests[i];
       if (request) this.#deduplicator?.add(batch + i, request);
@@ -301,10 +305,11 @@ export async function openMailboxWriter(
     const logId = await logIdFor(runtime, lock, spool, rehearsal, begun);
     const recovered = await recover(disk, folder, logId, committed, lock, duplicateMs > 0);
     const { lastSequence } = recovered;
+    await assertJournalsCovered(disk, spool, logId, lastSequence);
     const firsts = (await listMailboxes(disk, folder)).filter((first) => first <= lastSequence);
     if (duplicateMs > 0) deduplicator = await Deduplicator.open(runtime, folder, firsts, lastSequence + 1, duplicateMs);
     const position = { sequence: lastSequence, mailbox: lastSequence + 1, offset: 0 };
-    const publisher = await CommitPositionFile.create(disk, lock, spool, position);
+    const publisher = await publishCommitPosition(disk, lock, spool, position);
     const writer = new MailboxWriter(runtime, spool, logId, rotation, lock, publisher, recovered, deduplicator);
     return { writer, recovered, epoch: lock.epochName };
   } catch (error) {

@@ -136,7 +136,7 @@ export const mistakes: readonly Mistake[] = [
     file: 'spool/mailbox/writer.ts',
     from: '    await mailbox.file.sync();\n    // The last look',
     to:
-      '    await this.#publisher.publish({ sequence: batch + offsets.length - 1, mailbox: mailbox.first, offset: end });\n' +
+      '    await this.#publisher.publish(positionText({ sequence: batch + offsets.length - 1, mailbox: mailbox.first, offset: end }));\n' +
       '    await mailbox.file.sync();\n    // The last look',
   }),
   patched(
