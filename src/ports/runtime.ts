@@ -28,7 +28,7 @@ export interface DiskFile {
   /** fdatasync: content and length are on stable storage when it resolves. Never call again after it threw. */
   sync(): Promise<void>;
   size(): Promise<number>;
-  /** Makes the file read-only for everyone. */
+  /** Makes the file read-only: for its owner and group, and closed to everybody else. */
   seal(): Promise<void>;
   /** Whether nobody may write to the file. */
   isSealed(): Promise<boolean>;
@@ -40,7 +40,7 @@ export type OpenMode =
   | 'read'
   /** Read and write; the file must not exist (O_EXCL). */
   | 'create'
-  /** Read and write; emptied if it exists. */
+  /** Read and write; emptied if it exists. A symbolic link is an error (O_NOFOLLOW). */
   | 'replace';
 
 /** File calls in the meaning of POSIX. Errors carry `code` (ENOENT, EEXIST, ENOSPC …). */

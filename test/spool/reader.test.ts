@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,8 +7,11 @@ import { DamagedLogError } from '../../src/model/errors.ts';
 import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';
 import { mailboxName } from '../../src/spool/mailbox/mailbox-file.ts';
-import { mailboxFolder } from '../../src/spool/mailbox/writer.ts';
+import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
+import type { Runtime } from '../../src/ports/runtime.ts';
+import { mailboxFolder, openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
 import { request } from '../support/memory.ts';
+import { until } from '../support/verbs.ts';
 import { atEnd, largeMailboxes, openWriter, temporaryFolder } from '../support/spool.ts';
 
 test('a reader sees nothing before the first writer, then waits until something is durable', async (t) => {
@@ -125,5 +128,32 @@ test('a reader goes on when a new writer has replaced the last mailbox', async (
   assert.deepEqual(
     (await reader.read(1, { count: 10, bytes: 1000 })).map((each) => each.sequence),
     [2, 3],
+  );
+});
+
+test('a reader writes nothing, without an index too; the next writer writes it again', async (t) => {
+  const spool = await temporaryFolder(t);
+  const { writer } = await openMailboxWriter(nodeRuntime, lockFiles, spool, { ...largeMailboxes, count: 3 });
+  for (let n = 1; n <= 7; n++) await writer.append([request(`Subject: ${n}\r\n\r\n`)]);
+  await writer.close();
+  const index = join(mailboxFolder(spool), '000000000001.idx');
+  const whole = await readFile(index);
+  await rm(index);
+  const refused: Runtime['disk'] = {
+    ...nodeRuntime.disk,
+    open: async (path, mode) => {
+      assert.equal(mode, 'read', path);
+      return nodeRuntime.disk.open(path, mode);
+    },
+  };
+  const reader = openReader({ ...nodeRuntime, disk: refused }, spool);
+  atEnd(t, () => reader.close());
+  for (const sequence of [3, 2, 5, 3]) {
+    assert.equal((await reader.read(sequence - 1, { count: 1, bytes: 1 }))[0]?.sequence, sequence);
+  }
+  await openWriter(t, spool);
+  await until(
+    () => readFile(index).catch(() => Buffer.alloc(0)),
+    (bytes) => bytes.equals(whole),
   );
 });

@@ -164,10 +164,11 @@ test('a spool that was copied to another machine and started twice: each start i
   assert.notEqual(ours?.chain, theirs?.chain);
 });
 
-test('every file of the log belongs to its owner only', async (t) => {
+test('every file of the log belongs to its owner only, finished mailboxes too', async (t) => {
   const spool = await temporaryFolder(t);
-  const writer = await openWriter(t, spool);
-  await writer.append([request('x\r\n')]);
+  const writer = await openWriter(t, spool, { ...largeMailboxes, count: 1 });
+  await writer.append([request('x\r\n'), request('y\r\n')]);
+  assert.equal((await stat(join(spool, 'mailboxes/000000000001.mbox'))).mode & 0o777, 0o440);
   for (const name of ['durable', 'log-id', 'intake.epoch', 'mailboxes/000000000001.mbox']) {
     assert.equal((await stat(join(spool, name))).mode & 0o007, 0, name);
   }

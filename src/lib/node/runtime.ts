@@ -3,7 +3,7 @@
 // Everything else takes them from here through ports/runtime.ts. Failures are Node's own, with their system code.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type FSWatcher, readFileSync, readlinkSync, statSync, watch } from 'node:fs';
+import { constants, type FSWatcher, readFileSync, readlinkSync, statSync, watch } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { promises as dns } from 'node:dns';
 import { hostname, networkInterfaces } from 'node:os';
@@ -63,7 +63,7 @@ class NodeFile implements DiskFile {
   }
 
   seal(): Promise<void> {
-    return this.#handle.chmod(0o444);
+    return this.#handle.chmod(0o440);
   }
 
   async isSealed(): Promise<boolean> {
@@ -89,7 +89,13 @@ function sayWithoutWatches(): void {
   );
 }
 
-const flags: Record<OpenMode, string> = { read: 'r', create: 'wx+', replace: 'w+' };
+/** What is written follows no symbolic link: neither O_EXCL nor O_NOFOLLOW does. */
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC } = constants;
+const flags: Record<OpenMode, number> = {
+  read: O_RDONLY,
+  create: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
+  replace: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW,
+};
 
 const disk: Disk = {
   open: async (path, mode) => new NodeFile(await open(path, flags[mode], 0o640)),

@@ -1,7 +1,7 @@
 // Mailbox files and the indexes beside them: names, how to split a mailbox into raw records without holding it in memory, and
 // where a record starts. Takes open files, gives bytes and offsets; what the bytes mean is the record codec's.
 // An index (`.idx`) holds the offset of each record, 8 bytes little-endian each, in order. It speeds up seeks and is never an
-// authority: whoever uses it checks what it finds there, and it is written again when it is missing or wrong.
+// authority: whoever uses it checks what it finds there. The writer writes it again when it is missing; readers write nothing.
 
 import { join } from 'node:path';
 import { replaceFile } from '../../lib/replace-file.ts';
@@ -100,6 +100,40 @@ export async function writeIndex(disk: Disk, folder: string, first: number, offs
     await replaceFile(disk, join(folder, indexName(first)), bytes, { sync: false });
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
+  }
+}
+
+/**
+ * Writes the index of each finished mailbox whose size or last entry is wrong: it is not synced, and a power cut may take it. For
+ * the log's writer only; a mailbox that cannot be read is left to recovery and `verify`.
+ * @param firsts first sequences of the finished mailboxes, ascending @param next first sequence behind them
+ */
+export async function writeMissingIndexes(
+  disk: Disk,
+  folder: string,
+  firsts: readonly number[],
+  next: number,
+  isStopped: () => boolean,
+): Promise<void> {
+  for (const [i, first] of firsts.entries()) {
+    if (isStopped()) return;
+    try {
+      const last = (firsts[i + 1] ?? next) - 1;
+      const offsets: number[] = [];
+      const file = await disk.open(join(folder, mailboxName(first)), 'read');
+      try {
+        const size = await file.size();
+        const lastOffset = size - ((await lastRawRecord(file))?.length ?? 0);
+        const isComplete = (await disk.sizeOf(join(folder, indexName(first)))) === (last - first + 1) * 8;
+        if (isComplete && (await indexedOffset(disk, folder, first, last)) === lastOffset) continue;
+        for await (const { offset } of rawRecords(file, 0, size)) offsets.push(offset);
+      } finally {
+        await file.close();
+      }
+      await writeIndex(disk, folder, first, offsets);
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // The reading side of the default request log. Follows the mailboxes from any process, up to the published commit position and
 // never past it, although more may stand in the file. Gives requests whose size and digest have been checked; a record that
-// is not what its header says is a DamagedLogError with file and byte. Holds no file open between reads.
+// is not what its header says is a DamagedLogError with file and byte. Holds no file open between reads, and writes nothing.
 
 import { join } from 'node:path';
 import { DamagedLogError, messageOf } from '../../model/errors.ts';
@@ -10,7 +10,7 @@ import { errorCode } from '../../lib/system-error.ts';
 import type { Runtime } from '../../ports/runtime.ts';
 import { isCommitPositionFile, type CommitPosition, readCommitPosition } from './commit-position.ts';
 import { BrokenRecord, decodeRecord } from './record-codec.ts';
-import { indexedOffset, listMailboxes, mailboxName, rawRecords, writeIndex } from './mailbox-file.ts';
+import { indexedOffset, listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
 import { readLogId } from '../log-id.ts';
 import { mailboxFolder } from './writer.ts';
 
@@ -30,6 +30,8 @@ class MailboxReader implements RequestReader {
   readonly #spool: string;
   readonly #folder: string;
   readonly #locations = new Map<number, RecordLocation>();
+  /** Where the records of the finished mailbox start that was read last for want of an index. */
+  #scanned: { readonly mailbox: number; readonly offsets: readonly number[] } | undefined;
   readonly #waiting = new Set<() => void>();
   #watch: { close(): void } | undefined;
 
@@ -64,6 +66,7 @@ class MailboxReader implements RequestReader {
       // A new writer replaces the last mailbox while we look: look again. What is truly missing stays missing.
       if (errorCode(error) !== 'ENOENT') throw error;
       this.#locations.clear();
+      this.#scanned = undefined;
       return this.#collect(after + 1, this.#position(), limit);
     }
   }
@@ -145,6 +148,8 @@ class MailboxReader implements RequestReader {
           break;
         }
       }
+      const known = this.#scanned?.mailbox === mailbox ? this.#scanned.offsets[sequence - mailbox] : undefined;
+      if (known !== undefined) return { mailbox, offset: known };
       const offsets: number[] = [];
       for await (const { offset } of rawRecords(file, 0, end)) {
         offsets.push(offset);
@@ -152,8 +157,7 @@ class MailboxReader implements RequestReader {
       }
       const offset = offsets[sequence - mailbox];
       if (offset === undefined) throw this.#gap(sequence);
-      // Written for the next seek; without the right to write the spool this does nothing.
-      if (!live) await writeIndex(disk, this.#folder, mailbox, offsets);
+      if (!live) this.#scanned = { mailbox, offsets };
       return { mailbox, offset };
     } finally {
       await file.close();

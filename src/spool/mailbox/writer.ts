@@ -15,7 +15,7 @@ import { assertJournalsCovered } from '../journal-position.ts';
 import { encodeRecord } from './record-codec.ts';
 import type { Locks } from '../fencing/lock-file.ts';
 import { damagedLogId, logIdFor, readLogId } from '../log-id.ts';
-import { listMailboxes, mailboxName, writeIndex } from './mailbox-file.ts';
+import { listMailboxes, mailboxName, writeIndex, writeMissingIndexes } from './mailbox-file.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { fingerprintOf } from '../dedup/fingerprint.ts';
 import { Deduplicator } from '../dedup/deduplication.ts';
@@ -65,6 +65,7 @@ class MailboxWriter implements RequestWriter {
   #closing: Promise<void> | undefined;
   readonly #mutex = new Mutex();
   #look: Timer | undefined;
+  #indexing: Promise<void> = Promise.resolve();
   readonly #lost = deferred<Error>();
 
   constructor(
@@ -194,6 +195,13 @@ class MailboxWriter implements RequestWriter {
     );
   }
 
+  /** Writes missing indexes in the background. @param firsts first sequences of all finished mailboxes */
+  writeMissingIndexes(firsts: readonly number[]): void {
+    const isStopped = (): boolean => this.#stopped !== undefined;
+    const next = this.#lastSequence + 1;
+    this.#indexing = writeMissingIndexes(this.#runtime.disk, this.#folder, firsts, next, isStopped);
+  }
+
   #lookLater(): void {
     this.#look = this.#runtime.clock.after(lookMs, () => {
       void this.#mutex.run(() => this.#lookNow());
@@ -248,6 +256,7 @@ class MailboxWriter implements RequestWriter {
     this.#look?.cancel();
     const failed = this.#stopped !== undefined;
     this.#stopped ??= new Error('the log is closed');
+    await this.#indexing;
     await this.#deduplicator?.close(!failed);
     if (failed) {
       await this.#mailbox?.file.close();
@@ -311,6 +320,7 @@ export async function openMailboxWriter(
     const position = { sequence: lastSequence, mailbox: lastSequence + 1, offset: 0 };
     const publisher = await publishCommitPosition(disk, lock, spool, position);
     const writer = new MailboxWriter(runtime, spool, logId, rotation, lock, publisher, recovered, deduplicator);
+    writer.writeMissingIndexes(firsts);
     return { writer, recovered, epoch: lock.epochName };
   } catch (error) {
     await deduplicator?.close(false);
