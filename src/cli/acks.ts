@@ -127,11 +127,18 @@ async function retry(view: AcksView, values: AckOptions, which: string | undefin
       );
     wanted = [request.sequence];
   }
-  if (wanted.length === 0) return (print('There is nothing to try again.'), exitCode.ok);
-  const what = wanted.length === 1 ? ticketOf(wanted[0] ?? 0) : `${wanted.length} acknowledgements`;
+  // Those that were never tried need no word, but relays that are left alone do: this ends their pauses.
+  const waiting = all ? await view.waiting() : 0;
+  if (wanted.length + waiting === 0) return (print('There is nothing to try again.'), exitCode.ok);
+  const counts = wanted.length === 0 ? [] : [`${wanted.length} acknowledgements`];
+  if (waiting > 0) counts.push(`${waiting} that wait for their first try`);
+  const what = wanted.length === 1 && waiting === 0 ? ticketOf(wanted[0] ?? 0) : counts.join(', ');
+  const resting = (await view.troubles()) ?? [];
   const outcome = await view.ask(wanted, again);
-  if (outcome === 'taken') print(`${what}: tried again now. What becomes of it: seawall acks list`);
-  else if (outcome === 'left') print(`${what}: noted. No acknowledge stage runs; tried again as soon as one does.`);
+  if (outcome === 'taken') {
+    print(`${what}: tried again now. What becomes of it: seawall acks list`);
+    for (const line of await view.triedAgain(resting)) print(line);
+  } else if (outcome === 'left') print(`${what}: noted. No acknowledge stage runs; tried again as soon as one does.`);
   else complain(`${what}: noted, but the acknowledge stage has not taken it yet. See its log.`);
   return outcome === 'not taken yet' ? exitCode.failed : exitCode.ok;
 }

@@ -38,13 +38,16 @@ export async function startDeliver(parts: {
 }): Promise<Stage> {
   const { config, runtime, reader, log, version, acksPending } = parts;
   const parseMail: ParseMail = parts.parseMail ?? (() => Promise.resolve(unparsedMail));
-  const namesOf: NamesOf = async (request) => (await parseMail(request)).names.map(({ ascii }) => ascii);
+  const namesOf: NamesOf = async (request) => {
+    const parsed = await parseMail(request);
+    return parsed === unparsedMail ? undefined : parsed.names.map(({ ascii }) => ascii);
+  };
   const limits = config.soap;
   const { clock } = runtime;
   const ledger = await LeaseStore.open(parts.openJournal, runtime.ids);
   const several = config.deliver.order === 'by-name';
-  const select = several ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
-  const desk = new LeaseService({ limits, several, select, clock, reader, ledger, parseMail, log });
+  const policy = several ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
+  const desk = new LeaseService({ limits, several, policy, clock, reader, ledger, parseMail, log });
   const park = new ParkService({ reader, ledger, log });
   const archive = new ReplayService({ limits, clock, reader, ledger, parseMail, log });
   const front = new StatusService({ limits, clock, reader, ledger, log, version, acksPending });

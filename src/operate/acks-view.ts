@@ -10,6 +10,8 @@ import { type Preview, preview, sampleRequest } from '../acknowledge/compose/pre
 import { leaveRetryRequest, retryRequestMax } from '../acknowledge/queue/retry-requests.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError, messageOf, UsageError } from '../model/errors.ts';
+import { readTransportStatus } from '../acknowledge/transport/transport-status.ts';
+import type { Trouble } from '../acknowledge/transport/transport.ts';
 import { sleep } from '../lib/async.ts';
 import { silent } from '../lib/logger.ts';
 import { type Range, toRanges } from '../model/range-set.ts';
@@ -96,6 +98,37 @@ export class AcksView {
   troubled(waiting: boolean): number[] {
     const all = [...this.#state.failures, ...(waiting ? this.#state.pending : [])].map(({ sequence }) => sequence);
     return all.toSorted((a, b) => a - b).slice(0, retryRequestMax);
+  }
+
+  /** How many have not been tried yet. */
+  async waiting(): Promise<number> {
+    const { sent, skipped, failed } = this.#state.counts;
+    return Math.max(0, (await this.#reader.durable()) - sent - skipped - failed - this.#state.pendingCount);
+  }
+
+  /** The relays and domains that the stage leaves alone just now; undefined when none runs. */
+  async troubles(): Promise<readonly Trouble[] | undefined> {
+    return (await readTransportStatus(runtime, this.#config.spool.dir))?.troubles;
+  }
+
+  /**
+   * Waits until each of these relays and domains has been tried again, or for ten seconds.
+   * @returns a line for each: what came of it
+   */
+  async triedAgain(before: readonly Trouble[]): Promise<string[]> {
+    const until = runtime.clock.elapsed() + patienceMs;
+    for (;;) {
+      const now = (await this.troubles()) ?? [];
+      const lines = before.map(({ name, nextTry }) => {
+        const still = now.find((trouble) => trouble.name === name);
+        if (!still) return `${name}: is back.`;
+        if (still.nextTry === nextTry) return undefined;
+        return `${name}: tried, and still in trouble: ${still.text}. Next try at ${new Date(still.nextTry).toISOString()}.`;
+      });
+      if (!lines.includes(undefined) || runtime.clock.elapsed() > until)
+        return lines.map((line, at) => line ?? `${before[at]?.name}: no answer yet. See seawall status.`);
+      await sleep(runtime.clock, lookMs);
+    }
   }
 
   /**

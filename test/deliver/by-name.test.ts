@@ -124,3 +124,81 @@ test('whatever is confirmed in whatever order, each name goes in the order of th
     { numRuns: 60 },
   );
 });
+
+/** As `namesOf`; the mail `?` cannot be read. */
+const namesOrNot = (each: StoredRequest): string[] | undefined =>
+  each.message.toString() === '?' ? undefined : namesOf(each);
+
+test('a mail that could not be read may ask for any name: it is leased alone, and nothing overtakes it', async () => {
+  const { fetch, confirm } = await openDesk({ log: logOf('a', 'b', '?', 'a', 'c'), namesOf: namesOrNot });
+  const one = await fetch('1', 1);
+  const two = await fetch('2', 9);
+  deepEqual([one.sequences, two.sequences], [[1], [2]]);
+  deepEqual((await fetch('3', 9)).sequences, [], 'neither the unread one nor what stands behind it');
+  await confirm(two.token, 2);
+  deepEqual((await fetch('4', 9)).sequences, [], 'not while anything before it is leased');
+  await confirm(one.token, 1);
+  const alone = await fetch('5', 9);
+  deepEqual(alone.sequences, [3]);
+  deepEqual((await fetch('6', 9)).sequences, [], 'not while it is leased');
+  await confirm(alone.token, 3);
+  deepEqual((await fetch('7', 9)).sequences, [4, 5]);
+});
+
+test('a mail that could not be read is not overtaken while it waits behind a delay, nor after a restart', async () => {
+  const log = logOf('?', 'a', 'b');
+  const first = await openDesk({ log, namesOf: namesOrNot });
+  const alone = await first.fetch('1', 9);
+  deepEqual(alone.sequences, [1]);
+  const next = await openDesk({ log, namesOf: namesOrNot, store: first.store, clock: first.clock });
+  deepEqual((await next.fetch('2', 9)).sequences, []);
+  await next.desk.release({ leaseToken: alone.token, fromSequence: 1, delayMs: 60_000 }, nobody);
+  deepEqual((await next.fetch('3', 9)).sequences, []);
+  await next.clock.turn(61_000);
+  deepEqual((await next.fetch('4', 9)).sequences, [1]);
+});
+
+test('one popular name costs each Fetch only what is new, and names are read while others are served', async () => {
+  const log = logOf(...Array<string>(10_000).fill('popular'), 'rare');
+  let reads = 0;
+  let held = false;
+  const waiting: (() => void)[] = [];
+  const counted = {
+    durable: () => log.durable(),
+    logId: () => log.logId(),
+    close: () => log.close(),
+    read: async (...args: Parameters<MemoryLog['read']>) => {
+      const batch = await log.read(...args);
+      reads += batch.length;
+      return batch;
+    },
+  };
+  const { fetch, confirm } = await openDesk({
+    log: counted,
+    namesOf: async (each) => {
+      if (held) await new Promise<void>((go) => waiting.push(go));
+      return namesOf(each);
+    },
+  });
+  const first = await fetch('1', 2);
+  deepEqual(first.sequences, [1]);
+  const rare = await fetch('rare', 2);
+  deepEqual(rare.sequences, [10_001]);
+  reads = 0;
+  for (let each = 2; each <= 6; each++) deepEqual((await fetch(String(each), 2)).sequences, []);
+  ok(reads <= 10, `${reads} records were read in five Fetches`);
+  await confirm(first.token, 1);
+  const second = await fetch('7', 2);
+  deepEqual(second.sequences, [2]);
+
+  // A Confirm does not wait for mails that a Fetch reads.
+  held = true;
+  log.add(request('new'));
+  const slow = fetch('8', 2);
+  await settle();
+  equal(waiting.length, 1);
+  equal((await confirm(second.token, 2)).confirmedThrough, 2);
+  held = false;
+  for (const go of waiting) go();
+  deepEqual((await slow).sequences, [3, 10_002]);
+});

@@ -53,11 +53,11 @@ export async function openDesk(
   const ledger = await LeaseStore.open(openerOf(store), realIds);
   const limits = makeConfig({ name: 'test.toml', text: options.toml ?? '' }, {}).soap;
   const { namesOf, parseMail = async () => unparsedMail, logger: log = silent } = options;
-  const select = namesOf ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
+  const policy = namesOf ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
   const desk = new LeaseService({
     limits,
     several: namesOf !== undefined,
-    select,
+    policy,
     clock,
     reader,
     ledger,

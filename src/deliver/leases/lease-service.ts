@@ -25,7 +25,7 @@ interface Parts {
   readonly limits: Config['soap'];
   /** Whether there may be more than one lease at a time. */
   readonly several: boolean;
-  readonly select: FetchPolicy;
+  readonly policy: FetchPolicy;
   readonly clock: Clock;
   readonly reader: RequestReader;
   readonly ledger: LeaseStore;
@@ -47,6 +47,17 @@ interface Leased {
   readonly deliveries: readonly number[];
   readonly ready: number;
 }
+
+/** What came of one attempt of a Fetch. */
+interface Tried {
+  readonly durable: number;
+  /** Whose names are to be read before the next attempt. */
+  readonly unread: readonly number[];
+  readonly leased?: Leased;
+}
+
+/** The longest that one Fetch reads mails for their names, in milliseconds. */
+const learnMs = 2_000;
 
 export class LeaseService {
   readonly #parts: Parts;
@@ -82,19 +93,26 @@ export class LeaseService {
 
   /** Leases what comes next; with waitMs it waits until there is something. An empty batch has no lease. */
   async fetch(input: Input<'Fetch'>, caller: Caller): Promise<Output<'Fetch'>> {
-    const { limits, clock, ledger } = this.#parts;
+    const { limits, clock, ledger, policy } = this.#parts;
     const deadline = clock.elapsed() + Math.min(input.waitMs ?? 0, limits.wait_seconds_max * 1_000);
+    const learnUntil = clock.elapsed() + learnMs;
+    const enough = (): boolean => clock.elapsed() >= learnUntil || caller.signal.aborted;
     for (;;) {
-      const { leased, durable } = await ledger.inTurn(() => this.#tryFetch(input, caller));
+      const { leased, durable, unread } = await ledger.inTurn(() => this.#tryFetch(input, caller, enough()));
       if (leased) return this.#show(leased, caller);
+      if (unread.length > 0) {
+        await policy.learn(unread, enough);
+        continue;
+      }
       const left = deadline - clock.elapsed();
       if (left <= 0 || caller.signal.aborted || this.#stopping.signal.aborted) return { request: [], ready: 0 };
       await waitForMore(this.#parts, durable, left, [caller.signal, this.#stopping.signal]);
     }
   }
 
-  async #tryFetch(input: Input<'Fetch'>, { owner, signal }: Caller): Promise<{ durable: number; leased?: Leased }> {
-    const { limits, several, select, reader, ledger } = this.#parts;
+  /** @param final whether what is known now has to do; otherwise nothing is leased while more could be learned */
+  async #tryFetch(input: Input<'Fetch'>, { owner, signal }: Caller, final: boolean): Promise<Tried> {
+    const { limits, several, policy, reader, ledger } = this.#parts;
     const { state } = ledger;
     if (state.paused !== undefined) throw new QueueError('PAUSED', `The delivery is paused: ${state.paused}`);
     const live = state.leases.filter((lease) => this.#isLive(lease));
@@ -102,9 +120,9 @@ export class LeaseService {
     const mine = live.find(
       (lease) => lease.owner === owner && lease.clientId === input.clientId && lease.attemptId === input.attemptId,
     );
-    if (mine) return { durable, leased: await this.#giveAgain(mine, durable) };
+    if (mine) return { durable, unread: [], leased: await this.#giveAgain(mine, durable) };
     if (live[0] && !several) throw this.#heldBy(live[0]);
-    const requests = await select(
+    const { requests, unread } = await policy.choose(
       {
         line: state.line(durable),
         held: new Set(live.flatMap(({ held }) => [...held])),
@@ -116,8 +134,9 @@ export class LeaseService {
       },
     );
     // Whoever has hung up gets no lease: nobody would know its token.
-    if (requests.length === 0 || signal.aborted) return { durable };
-    return { durable, leased: await this.#lease(input, owner, requests, durable) };
+    if (unread.length > 0 && !final) return { durable, unread };
+    if (requests.length === 0 || signal.aborted) return { durable, unread: [] };
+    return { durable, unread: [], leased: await this.#lease(input, owner, requests, durable) };
   }
 
   async #lease(
