@@ -21,7 +21,7 @@ import { byNamePolicy, type NamesOf, strictPolicy } from './leases/fetch-policy.
 import { SoapDispatch } from './soap/dispatch.ts';
 
 /**
- * Starts the stage: journal, desks, then the socket.
+ * Starts the stage: journal, services, then the socket.
  * @param parts `acksPending` counts acknowledgements that have not been sent, for Status; `parseMail` reads what a
  *   request asks for: its names for deliver.order = "by-name", and the fields that are a view of the mail
  * @throws what opening the journal or the socket throws
@@ -44,21 +44,21 @@ export async function startDeliver(parts: {
   };
   const limits = config.soap;
   const { clock } = runtime;
-  const ledger = await LeaseStore.open(parts.openJournal, runtime.ids);
+  const leaseStore = await LeaseStore.open(parts.openJournal, runtime.ids);
   const several = config.deliver.order === 'by-name';
   const policy = several ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
-  const desk = new LeaseService({ limits, several, policy, clock, reader, ledger, parseMail, log });
-  const park = new ParkService({ reader, ledger, log });
-  const archive = new ReplayService({ limits, clock, reader, ledger, parseMail, log });
-  const front = new StatusService({ limits, clock, reader, ledger, log, version, acksPending });
+  const leaseService = new LeaseService({ limits, several, policy, clock, reader, leaseStore, parseMail, log });
+  const park = new ParkService({ reader, leaseStore, log });
+  const archive = new ReplayService({ limits, clock, reader, leaseStore, parseMail, log });
+  const front = new StatusService({ limits, clock, reader, leaseStore, log, version, acksPending });
   const kind = config.serve.rehearsal ? { rehearsal: true } : {};
   const dispatch = new SoapDispatch({
     Hello: async () => ({ ...(await front.hello()), ...kind }),
-    Fetch: async (input, caller) => ({ ...(await desk.fetch(input, caller)), ...kind }),
-    Confirm: (input, caller) => desk.confirm(input, caller),
-    Extend: (input, caller) => desk.extend(input, caller),
-    Release: (input, caller) => desk.release(input, caller),
-    Park: (input, caller) => desk.park(input, caller),
+    Fetch: async (input, caller) => ({ ...(await leaseService.fetch(input, caller)), ...kind }),
+    Confirm: (input, caller) => leaseService.confirm(input, caller),
+    Extend: (input, caller) => leaseService.extend(input, caller),
+    Release: (input, caller) => leaseService.release(input, caller),
+    Park: (input, caller) => leaseService.park(input, caller),
     ListParked: (input) => park.listParked(input),
     Unpark: (input) => park.unpark(input),
     Replay: (input) => archive.replay(input),
@@ -67,28 +67,28 @@ export async function startDeliver(parts: {
     Pause: (input) => park.pause(input),
     Resume: (input) => park.resume(input),
   });
-  const door = new Authenticator({ limits, runtime, log }, limits.clients === '' ? undefined : []);
-  const endpoint = new Endpoint({ limits, dispatch, door, clock, log });
+  const authenticator = new Authenticator({ limits, runtime, log }, limits.clients === '' ? undefined : []);
+  const endpoint = new Endpoint({ limits, dispatch, authenticator, clock, log });
   let files = { stop: (): void => undefined };
   const stop = async (): Promise<void> => {
     const closed = endpoint.close();
     files.stop();
     front.stop();
-    desk.stop();
+    leaseService.stop();
     await closed;
-    await ledger.close();
+    await leaseStore.close();
   };
   try {
     await dispatch.start();
-    files = await watchAccessFiles({ limits, runtime, log }, door, endpoint);
+    files = await watchAccessFiles({ limits, runtime, log }, authenticator, endpoint);
     const address = await endpoint.listen();
     log.info({ ...address, path: '/soap' }, 'SOAP endpoint listens');
-    return { address, failed: ledger.failed, stop };
+    return { address, failed: leaseStore.failed, stop };
   } catch (error) {
     files.stop();
     front.stop();
-    desk.stop();
-    await ledger.close();
+    leaseService.stop();
+    await leaseStore.close();
     throw error;
   }
 }

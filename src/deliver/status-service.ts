@@ -1,4 +1,4 @@
-// The operations that only tell: Hello and Status. Takes the ledger and the log's reader, gives counts, limits and rates;
+// The operations that only tell: Hello and Status. Takes the leaseStore and the log's reader, gives counts, limits and rates;
 // throws what the reader throws. Owns a minute of samples and the timer that takes them.
 
 import type { Config } from '../config/config.ts';
@@ -14,7 +14,7 @@ interface Parts {
   readonly limits: Config['soap'];
   readonly clock: Clock;
   readonly reader: RequestReader;
-  readonly ledger: LeaseStore;
+  readonly leaseStore: LeaseStore;
   readonly log: Logger;
   readonly version: string;
   readonly acksPending: () => Promise<number>;
@@ -37,12 +37,12 @@ export class StatusService {
   }
 
   async hello(): Promise<Output<'Hello'>> {
-    const { limits, clock, reader, ledger, version } = this.#parts;
+    const { limits, clock, reader, leaseStore, version } = this.#parts;
     const logId = await reader.logId();
     return {
       serverVersion: version,
       ...(logId === undefined ? {} : { logId }),
-      epoch: ledger.epoch,
+      epoch: leaseStore.epoch,
       serverTime: clock.now(),
       limits: {
         maxBatch: limits.batch_count,
@@ -54,13 +54,13 @@ export class StatusService {
   }
 
   async status(): Promise<Output<'Status'>> {
-    const { clock, reader, ledger, acksPending } = this.#parts;
-    ledger.check();
+    const { clock, reader, leaseStore, acksPending } = this.#parts;
+    leaseStore.check();
     const durable = await this.#sample();
-    const [first] = ledger.state.line(durable);
+    const [first] = leaseStore.state.line(durable);
     const oldest = first ? (await reader.read(first[0] - 1, { count: 1, bytes: 1 }))[0] : undefined;
     return {
-      ...ledger.state.counts(durable, clock.now()),
+      ...leaseStore.state.counts(durable, clock.now()),
       acksPending: await acksPending(),
       ...(oldest ? { oldestAge: Math.max(clock.now() - oldest.receivedAt, 0) / 1_000 } : {}),
       rates: this.#rates.perSecond(),
@@ -68,9 +68,9 @@ export class StatusService {
   }
 
   async #sample(): Promise<number> {
-    const { clock, reader, ledger } = this.#parts;
+    const { clock, reader, leaseStore } = this.#parts;
     const durable = await reader.durable();
-    this.#rates.add(clock.elapsed(), durable, ledger.state.confirmedCount);
+    this.#rates.add(clock.elapsed(), durable, leaseStore.state.confirmedCount);
     return durable;
   }
 

@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { StoredRequest } from '../../src/model/request.ts';
-import { nobody, openDesk } from '../support/deliver.ts';
+import { nobody, openLeases } from '../support/deliver.ts';
 import { MemoryLog, request, settle, TurnedClock } from '../support/memory.ts';
 
 /** In these tests a message is the names it asks for. */
@@ -15,7 +15,7 @@ function logOf(...messages: string[]): MemoryLog {
 }
 
 test('several leases are out at once, never two for one name, the earlier first', async () => {
-  const { fetch, confirm } = await openDesk({ log: logOf('a', 'b', 'a', 'c', 'b a', 'd', 'a'), namesOf });
+  const { fetch, confirm } = await openLeases({ log: logOf('a', 'b', 'a', 'c', 'b a', 'd', 'a'), namesOf });
   const one = await fetch('1', 2);
   const two = await fetch('2', 5);
   deepEqual(
@@ -36,7 +36,7 @@ test('several leases are out at once, never two for one name, the earlier first'
 });
 
 test('requests without a name stay strict among themselves, in one lease at a time', async () => {
-  const { fetch, confirm } = await openDesk({ log: logOf('', 'a', '', '', 'b'), namesOf });
+  const { fetch, confirm } = await openLeases({ log: logOf('', 'a', '', '', 'b'), namesOf });
   const one = await fetch('1', 3);
   deepEqual(one.sequences, [1, 2, 3]);
   deepEqual((await fetch('2', 3)).sequences, [5]);
@@ -46,9 +46,9 @@ test('requests without a name stay strict among themselves, in one lease at a ti
 
 test('a lease that expires, or a delay that ends, frees its names for who waits', async () => {
   const clock = new TurnedClock();
-  const { desk, fetch } = await openDesk({ log: logOf('a', 'a'), namesOf, clock });
+  const { leases, fetch } = await openLeases({ log: logOf('a', 'a'), namesOf, clock });
   await fetch('1', 5, { leaseMs: 10_000 });
-  const waiting = desk.fetch({ clientId: 'r', attemptId: '2', max: 5, waitMs: 60_000 }, nobody);
+  const waiting = leases.fetch({ clientId: 'r', attemptId: '2', max: 5, waitMs: 60_000 }, nobody);
   await settle();
   await clock.turn(10_000);
   const batch = await waiting;
@@ -56,7 +56,7 @@ test('a lease that expires, or a delay that ends, frees its names for who waits'
     batch.request.map(({ sequence, deliveryCount }) => [sequence, deliveryCount]),
     [[1, 2]],
   );
-  await desk.release({ leaseToken: batch.leaseToken ?? '', fromSequence: 1, delayMs: 5_000 }, nobody);
+  await leases.release({ leaseToken: batch.leaseToken ?? '', fromSequence: 1, delayMs: 5_000 }, nobody);
   deepEqual((await fetch('3')).sequences, []);
   await clock.turn(5_000);
   deepEqual((await fetch('4')).sequences, [1]);
@@ -64,10 +64,10 @@ test('a lease that expires, or a delay that ends, frees its names for who waits'
 
 test('leases of several clients survive a restart, and their names stay taken', async () => {
   const log = logOf('a', 'b', 'a', 'b', 'c');
-  const first = await openDesk({ log, namesOf });
+  const first = await openLeases({ log, namesOf });
   const one = await first.fetch('1', 1, { clientId: 'x' });
   await first.fetch('2', 1, { clientId: 'y' });
-  const next = await openDesk({ log, namesOf, store: first.store, clock: first.clock });
+  const next = await openLeases({ log, namesOf, store: first.store, clock: first.clock });
   deepEqual((await next.fetch('3', 9)).sequences, [5]);
   equal((await next.fetch('1', 1, { clientId: 'x' })).token, one.token);
 });
@@ -81,7 +81,7 @@ test('whatever is confirmed in whatever order, each name goes in the order of th
   await fc.assert(
     fc.asyncProperty(fc.array(message, { maxLength: 25, size: 'max' }), steps, async (messages, turns) => {
       const log = logOf(...messages);
-      const { fetch, confirm } = await openDesk({ log, namesOf });
+      const { fetch, confirm } = await openLeases({ log, namesOf });
       const out: { token: string; sequences: number[] }[] = [];
       const done: number[] = [];
       const finish = async (which: number): Promise<void> => {
@@ -130,7 +130,7 @@ const namesOrNot = (each: StoredRequest): string[] | undefined =>
   each.message.toString() === '?' ? undefined : namesOf(each);
 
 test('a mail that could not be read may ask for any name: it is leased alone, and nothing overtakes it', async () => {
-  const { fetch, confirm } = await openDesk({ log: logOf('a', 'b', '?', 'a', 'c'), namesOf: namesOrNot });
+  const { fetch, confirm } = await openLeases({ log: logOf('a', 'b', '?', 'a', 'c'), namesOf: namesOrNot });
   const one = await fetch('1', 1);
   const two = await fetch('2', 9);
   deepEqual([one.sequences, two.sequences], [[1], [2]]);
@@ -147,12 +147,12 @@ test('a mail that could not be read may ask for any name: it is leased alone, an
 
 test('a mail that could not be read is not overtaken while it waits behind a delay, nor after a restart', async () => {
   const log = logOf('?', 'a', 'b');
-  const first = await openDesk({ log, namesOf: namesOrNot });
+  const first = await openLeases({ log, namesOf: namesOrNot });
   const alone = await first.fetch('1', 9);
   deepEqual(alone.sequences, [1]);
-  const next = await openDesk({ log, namesOf: namesOrNot, store: first.store, clock: first.clock });
+  const next = await openLeases({ log, namesOf: namesOrNot, store: first.store, clock: first.clock });
   deepEqual((await next.fetch('2', 9)).sequences, []);
-  await next.desk.release({ leaseToken: alone.token, fromSequence: 1, delayMs: 60_000 }, nobody);
+  await next.leases.release({ leaseToken: alone.token, fromSequence: 1, delayMs: 60_000 }, nobody);
   deepEqual((await next.fetch('3', 9)).sequences, []);
   await next.clock.turn(61_000);
   deepEqual((await next.fetch('4', 9)).sequences, [1]);
@@ -173,7 +173,7 @@ test('one popular name costs each Fetch only what is new, and names are read whi
       return batch;
     },
   };
-  const { fetch, confirm } = await openDesk({
+  const { fetch, confirm } = await openLeases({
     log: counted,
     namesOf: async (each) => {
       if (held) await new Promise<void>((go) => waiting.push(go));

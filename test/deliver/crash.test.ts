@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { DeliverEvent } from '../../src/deliver/leases/lease-state.ts';
 import { QueueError } from '../../src/deliver/soap/fault.ts';
 import type { JournalState } from '../../src/ports/journal.ts';
-import { filledLog, openDesk } from '../support/deliver.ts';
+import { filledLog, openLeases } from '../support/deliver.ts';
 import { JournalStore, TurnedClock } from '../support/memory.ts';
 
 class Crash extends Error {}
@@ -63,12 +63,12 @@ async function pullThroughCrash(place: Place, nth: number, forgetful: boolean) {
     }
   };
   store.reach = reach;
-  let desk = await openDesk({ store, log, clock });
+  let leases = await openLeases({ store, log, clock });
   let attempt = 1;
   let lives = 1;
 
   const round = async (): Promise<boolean> => {
-    const batch = await desk.fetch(forgetful ? `${lives}-${attempt}` : `${attempt}`, 4, { leaseMs: 60_000 });
+    const batch = await leases.fetch(forgetful ? `${lives}-${attempt}` : `${attempt}`, 4, { leaseMs: 60_000 });
     reach('network: the answer is lost');
     reach('client: after the batch came');
     const confirmedBefore = confirmed.length;
@@ -80,7 +80,7 @@ async function pullThroughCrash(place: Place, nth: number, forgetful: boolean) {
     const last = batch.sequences.at(-1);
     if (last === undefined) return false;
     reach('client: before Confirm');
-    await desk.confirm(batch.token, last);
+    await leases.confirm(batch.token, last);
     reach('network: the answer is lost');
     reach('client: before it notes that Confirm was answered');
     while (confirmed.length < last) confirmed.push(confirmed.length + 1);
@@ -90,7 +90,7 @@ async function pullThroughCrash(place: Place, nth: number, forgetful: boolean) {
 
   for (let tries = 0; tries < 40; tries++) {
     try {
-      if (!(await round())) return { processed, crashed, desk };
+      if (!(await round())) return { processed, crashed, leases };
     } catch (error) {
       if (error instanceof QueueError && error.code === 'LEASE_HELD') {
         await clock.turn(60_000);
@@ -100,8 +100,8 @@ async function pullThroughCrash(place: Place, nth: number, forgetful: boolean) {
       ok(error instanceof Crash || (error instanceof QueueError && error.code === 'UNAVAILABLE'), String(error));
       lives++;
       if (place.startsWith('server')) {
-        desk.desk.stop();
-        desk = await openDesk({ store, log, clock });
+        leases.leases.stop();
+        leases = await openLeases({ store, log, clock });
       }
     }
   }
@@ -113,7 +113,7 @@ for (const place of places) {
     test(`a crash loses, skips and reorders nothing: ${place}${forgetful ? ', attemptId forgotten' : ''}`, async () => {
       let times = 0;
       for (let nth = 1; ; nth++) {
-        const { processed, crashed, desk } = await pullThroughCrash(place, nth, forgetful);
+        const { processed, crashed, leases } = await pullThroughCrash(place, nth, forgetful);
         const firsts = processed.filter(
           ({ sequence }, at) => processed.findIndex((e) => e.sequence === sequence) === at,
         );
@@ -126,7 +126,7 @@ for (const place of places) {
           ok(deliveryCount <= before + 2, 'counted more often than delivered');
           if (forgetful && before > 0) ok(deliveryCount > 1, 'delivered again, but not counted');
         }
-        equal(desk.ledger.state.confirmedThrough, total);
+        equal(leases.leaseStore.state.confirmedThrough, total);
         if (!crashed) break;
         times++;
       }

@@ -4,16 +4,16 @@ import fc from 'fast-check';
 import type { DeliverEvent } from '../../src/deliver/leases/lease-state.ts';
 import { QueueError } from '../../src/deliver/soap/fault.ts';
 import { fromRanges, RangeSet, toRanges } from '../../src/model/range-set.ts';
-import { nobody, openDesk } from '../support/deliver.ts';
+import { nobody, openLeases } from '../support/deliver.ts';
 import { JournalStore, MemoryLog, request, TurnedClock } from '../support/memory.ts';
 
-type Desk = Awaited<ReturnType<typeof openDesk>>;
+type Desk = Awaited<ReturnType<typeof openLeases>>;
 
-/** What the lease desk must do, in the plainest form: an array that is the line, and one window. */
+/** What the lease leases must do, in the plainest form: an array that is the line, and one window. */
 class Model {
   total = 0;
   line: number[] = [];
-  /** Those at the head of the line that were put there. */
+  /** Those at the head of the queue that were put there. */
   readonly front = new Set<number>();
   readonly parked = new Set<number>();
   readonly delivered = new Map<number, number>();
@@ -36,7 +36,7 @@ class Model {
 }
 
 /** What one step does to both, and what must be the same afterwards. */
-type Step = (model: Model, desk: Desk, clock: TurnedClock) => Promise<void>;
+type Step = (model: Model, leases: Desk, clock: TurnedClock) => Promise<void>;
 
 async function codeOf<T>(promise: Promise<T>): Promise<{ value: T } | { code: string }> {
   try {
@@ -49,10 +49,10 @@ async function codeOf<T>(promise: Promise<T>): Promise<{ value: T } | { code: st
 
 const fetchStep =
   (client: string, attempt: string, max: number, leaseMs: number): Step =>
-  async (model, desk, clock) => {
+  async (model, leases, clock) => {
     const key = `${client} ${attempt}`;
     const again = model.live(clock.now());
-    const result = await codeOf(desk.fetch(attempt, max, { clientId: client, leaseMs }));
+    const result = await codeOf(leases.fetch(attempt, max, { clientId: client, leaseMs }));
     if (again && model.lease?.key !== key) return deepEqual(result, { code: 'LEASE_HELD' });
     ok('value' in result, JSON.stringify(result));
     const { sequences, token } = result.value;
@@ -76,10 +76,10 @@ const tokenAt = (model: Model, which: number): string => model.tokens[which % (m
 
 const confirmStep =
   (which: number, through: number): Step =>
-  async (model, desk, clock) => {
+  async (model, leases, clock) => {
     const token = tokenAt(model, which);
     const held = model.holds(token, clock.now());
-    const result = await codeOf(desk.confirm(token, through));
+    const result = await codeOf(leases.confirm(token, through));
     if (token === 'none.x') return deepEqual(result, { code: 'LEASE_LOST' });
     const place = held ? (model.lease?.window.indexOf(through) ?? -1) : -1;
     if (place >= 0) {
@@ -96,9 +96,9 @@ const confirmStep =
 
 const releaseStep =
   (which: number, from: number): Step =>
-  async (model, desk, clock) => {
+  async (model, leases, clock) => {
     const token = tokenAt(model, which);
-    const result = await codeOf(desk.desk.release({ leaseToken: token, fromSequence: from }, nobody));
+    const result = await codeOf(leases.leases.release({ leaseToken: token, fromSequence: from }, nobody));
     if (!model.holds(token, clock.now()) || !model.lease) return deepEqual(result, { code: 'LEASE_LOST' });
     const place = model.lease.window.indexOf(from);
     const back = place < 0 ? [] : model.lease.window.slice(place).filter((each) => model.lease?.held.has(each));
@@ -109,10 +109,10 @@ const releaseStep =
 
 const parkStep =
   (which: number, sequence: number): Step =>
-  async (model, desk, clock) => {
+  async (model, leases, clock) => {
     const token = tokenAt(model, which);
     const reason = { reasonCode: 'X', reasonText: '' };
-    const result = await codeOf(desk.desk.park({ leaseToken: token, sequence, ...reason }, nobody));
+    const result = await codeOf(leases.leases.park({ leaseToken: token, sequence, ...reason }, nobody));
     const held = model.holds(token, clock.now());
     if (held && model.lease?.held.has(sequence)) {
       ok('value' in result, JSON.stringify(result));
@@ -124,8 +124,8 @@ const parkStep =
 
 const unparkStep =
   (sequence: number, place: 'head' | 'tail'): Step =>
-  async (model, desk) => {
-    const result = await codeOf(desk.park.unpark({ sequence, operator: 'me', place }));
+  async (model, leases) => {
+    const result = await codeOf(leases.park.unpark({ sequence, operator: 'me', place }));
     if (!model.parked.delete(sequence)) return deepEqual(result, { code: 'NOT_FOUND' });
     if (place === 'head') {
       model.front.add(sequence);
@@ -137,9 +137,9 @@ const unparkStep =
 
 const extendStep =
   (which: number, leaseMs: number): Step =>
-  async (model, desk, clock) => {
+  async (model, leases, clock) => {
     const token = tokenAt(model, which);
-    const result = await codeOf(desk.desk.extend({ leaseToken: token, leaseMs }, nobody));
+    const result = await codeOf(leases.leases.extend({ leaseToken: token, leaseMs }, nobody));
     if (!model.holds(token, clock.now()) || !model.lease) return deepEqual(result, { code: 'LEASE_LOST' });
     model.lease.ends = clock.now() + leaseMs;
     deepEqual(result, { value: { leaseExpires: model.lease.ends } });
@@ -171,7 +171,7 @@ async function play(steps: readonly Any[]): Promise<void> {
   const log = new MemoryLog();
   const clock = new TurnedClock();
   let store = new JournalStore<DeliverEvent>();
-  let desk = await openDesk({ store, log, clock });
+  let leases = await openLeases({ store, log, clock });
   const model = new Model();
   let opens = 1;
   for (const each of steps) {
@@ -180,23 +180,23 @@ async function play(steps: readonly Any[]): Promise<void> {
       log.add(request(`${++model.total}`));
       model.line.push(model.total);
     } else if (each === 'restart' || each === 'compact') {
-      desk.desk.stop();
+      leases.leases.stop();
       if (each === 'compact') {
         store = new JournalStore<DeliverEvent>();
         // Epochs go on: the file of a compacted journal keeps them.
         for (let opened = 0; opened < opens; opened++) store.open({ apply: () => undefined, snapshot: () => [] });
-        store.events.push(...desk.ledger.state.snapshot());
+        store.events.push(...leases.leaseStore.state.snapshot());
       }
-      desk = await openDesk({ store, log, clock });
+      leases = await openLeases({ store, log, clock });
     } else if (typeof each === 'object') await clock.turn(each.turn);
-    else await each(model, desk, clock);
-    deepEqual(fromRanges([...desk.ledger.state.line(model.total)]), model.line);
-    equal(desk.ledger.state.counts(model.total, clock.now()).parked, model.parked.size);
-    equal(desk.ledger.state.confirmedCount, model.total - model.line.length - model.parked.size);
+    else await each(model, leases, clock);
+    deepEqual(fromRanges([...leases.leaseStore.state.line(model.total)]), model.line);
+    equal(leases.leaseStore.state.counts(model.total, clock.now()).parked, model.parked.size);
+    equal(leases.leaseStore.state.confirmedCount, model.total - model.line.length - model.parked.size);
   }
 }
 
-test('whatever happens, the lease desk is a queue with one window at its head', async () => {
+test('whatever happens, the lease leases is a queue with one window at its head', async () => {
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 80, size: 'max' }), play), { numRuns: 200 });
 });
 

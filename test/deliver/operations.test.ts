@@ -1,35 +1,35 @@
 import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { ticketOf } from '../../src/model/ticket.ts';
-import { call, filledLog, nobody, openDesk, openStage, valueOf, valuesOf } from '../support/deliver.ts';
+import { call, filledLog, nobody, openLeases, openStage, valueOf, valuesOf } from '../support/deliver.ts';
 import { MemoryLog, request, settle } from '../support/memory.ts';
 
 const why = { reasonCode: 'E42', reasonText: 'no such holder' };
 
 test('an extended lease lives for the time that was asked for, from then on', async () => {
-  const { desk, fetch, clock } = await openDesk();
+  const { leases, fetch, clock } = await openLeases();
   const first = await fetch('a', 3, { leaseMs: 10_000 });
   await clock.turn(9_000);
-  const { leaseExpires } = await desk.extend({ leaseToken: first.token, leaseMs: 10_000 }, nobody);
+  const { leaseExpires } = await leases.extend({ leaseToken: first.token, leaseMs: 10_000 }, nobody);
   equal(leaseExpires, clock.now() + 10_000);
   await clock.turn(9_999);
   await rejects(fetch('b'), { code: 'LEASE_HELD' });
   await clock.turn(1);
-  await rejects(desk.extend({ leaseToken: first.token, leaseMs: 10_000 }, nobody), { code: 'LEASE_LOST' });
+  await rejects(leases.extend({ leaseToken: first.token, leaseMs: 10_000 }, nobody), { code: 'LEASE_LOST' });
   deepEqual((await fetch('b')).sequences, [1, 2, 3]);
 });
 
 test('a delayed release holds up the line, not longer than it said, also across a restart', async () => {
-  const { desk, fetch, confirm, clock, store } = await openDesk();
+  const { leases, fetch, confirm, clock, store } = await openLeases();
   const first = await fetch('a', 4);
-  await desk.release({ leaseToken: first.token, fromSequence: 3, delayMs: 30_000 }, nobody);
+  await leases.release({ leaseToken: first.token, fromSequence: 3, delayMs: 30_000 }, nobody);
   await confirm(first.token, 2);
   deepEqual((await fetch('b')).sequences, []);
   await clock.turn(20_000);
-  desk.stop();
-  const next = await openDesk({ store, clock });
+  leases.stop();
+  const next = await openLeases({ store, clock });
   deepEqual((await next.fetch('c')).sequences, []);
-  const waiting = next.desk.fetch({ clientId: 'r', attemptId: 'd', max: 2, waitMs: 60_000 }, nobody);
+  const waiting = next.leases.fetch({ clientId: 'r', attemptId: 'd', max: 2, waitMs: 60_000 }, nobody);
   await clock.turn(9_999);
   equal(store.events.filter(({ type }) => type === 'leased').length, 1);
   await clock.turn(1);
@@ -43,11 +43,11 @@ test('a delayed release holds up the line, not longer than it said, also across 
 });
 
 test('a parked request is passed, listed with who and why, and confirming past it is no harm', async () => {
-  const { desk, park, fetch, confirm, clock } = await openDesk();
+  const { leases, park, fetch, confirm, clock } = await openLeases();
   const first = await fetch('a', 4);
-  const { parkId } = await desk.park({ leaseToken: first.token, sequence: 2, ...why }, nobody);
-  deepEqual(await desk.park({ leaseToken: first.token, sequence: 2, ...why }, nobody), { parkId });
-  await desk.park({ leaseToken: first.token, sequence: 4, ...why }, nobody);
+  const { parkId } = await leases.park({ leaseToken: first.token, sequence: 2, ...why }, nobody);
+  deepEqual(await leases.park({ leaseToken: first.token, sequence: 2, ...why }, nobody), { parkId });
+  await leases.park({ leaseToken: first.token, sequence: 4, ...why }, nobody);
   deepEqual(await confirm(first.token, 4), { confirmedThrough: 4, remaining: 0, alreadyConfirmed: false });
   deepEqual(await confirm(first.token, 4), { confirmedThrough: 4, remaining: 0, alreadyConfirmed: true });
   const listed = { ...why, parkedBy: 'registry', parkedAt: clock.now(), deliveryCount: 1 };
@@ -60,9 +60,9 @@ test('a parked request is passed, listed with who and why, and confirming past i
 });
 
 test('what was unparked comes back at the head or the tail, told where', async () => {
-  const { desk, park, fetch, confirm } = await openDesk();
+  const { leases, park, fetch, confirm } = await openLeases();
   const first = await fetch('a', 4);
-  for (const sequence of [1, 2, 3, 4]) await desk.park({ leaseToken: first.token, sequence, ...why }, nobody);
+  for (const sequence of [1, 2, 3, 4]) await leases.park({ leaseToken: first.token, sequence, ...why }, nobody);
   const operator = 'marguerite';
   deepEqual(await park.unpark({ sequence: 1, operator, place: 'tail' }), { position: 6 });
   deepEqual(await park.unpark({ sequence: 3, operator }), { position: 0 });
@@ -76,13 +76,13 @@ test('what was unparked comes back at the head or the tail, told where', async (
 
 test('a pause stops every Fetch, one that waits too, and outlives a restart', async () => {
   const log = new MemoryLog();
-  const { desk, park, store, clock } = await openDesk({ log });
-  const waiting = desk.fetch({ clientId: 'r', attemptId: 'a', max: 1, waitMs: 60_000 }, nobody);
+  const { leases, park, store, clock } = await openLeases({ log });
+  const waiting = leases.fetch({ clientId: 'r', attemptId: 'a', max: 1, waitMs: 60_000 }, nobody);
   const refused = rejects(waiting, { code: 'PAUSED' });
   await settle();
   deepEqual(await park.pause({ reason: 'database is full' }), { state: 'paused' });
   await refused;
-  const next = await openDesk({ log, store, clock });
+  const next = await openLeases({ log, store, clock });
   await rejects(next.fetch('b'), { code: 'PAUSED', message: 'The delivery is paused: database is full' });
   deepEqual(await next.park.resume({ reason: 'done' }), { state: 'delivering' });
   deepEqual((await next.fetch('b')).sequences, []);
@@ -91,7 +91,7 @@ test('a pause stops every Fetch, one that waits too, and outlives a restart', as
 test('Replay gives what is confirmed too, and moves nothing', async () => {
   const log = new MemoryLog();
   for (let each = 0; each < 10; each++) log.add(request(`${each}`, { receivedAt: 1_000 * each }));
-  const { archive, fetch, confirm, store } = await openDesk({ log });
+  const { archive, fetch, confirm, store } = await openLeases({ log });
   const purpose = 'audit';
   await confirm((await fetch('a')).token, 3);
   const before = store.events.length;
@@ -108,10 +108,10 @@ test('Replay gives what is confirmed too, and moves nothing', async () => {
 
 test('GetRequest finds by sequence, ticket or digest, and tells where it is', async () => {
   const log = filledLog(500);
-  const { archive, desk, fetch, confirm } = await openDesk({ log });
+  const { archive, leases, fetch, confirm } = await openLeases({ log });
   const first = await fetch('a', 4);
   await confirm(first.token, 1);
-  await desk.park({ leaseToken: first.token, sequence: 2, ...why }, nobody);
+  await leases.park({ leaseToken: first.token, sequence: 2, ...why }, nobody);
   const states = await Promise.all(
     [1, 2, 3, 5].map(async (sequence) => (await archive.getRequest({ sequence }, nobody)).history),
   );
@@ -134,15 +134,15 @@ test('GetRequest finds by sequence, ticket or digest, and tells where it is', as
 });
 
 test('a token works for the client that got it, and for nobody else', async () => {
-  const { desk } = await openDesk();
+  const { leases } = await openLeases();
   const mine = { ...nobody, owner: 'registry' };
-  const batch = await desk.fetch({ clientId: 'r', attemptId: 'a', max: 1 }, mine);
+  const batch = await leases.fetch({ clientId: 'r', attemptId: 'a', max: 1 }, mine);
   const leaseToken = batch.leaseToken ?? '';
   const theirs = { ...nobody, owner: 'other' };
-  await rejects(desk.confirm({ leaseToken, throughSequence: 1 }, theirs), { code: 'LEASE_LOST' });
-  await rejects(desk.release({ leaseToken, fromSequence: 1 }, theirs), { code: 'LEASE_LOST' });
-  await rejects(desk.fetch({ clientId: 'r', attemptId: 'a', max: 1 }, theirs), { code: 'LEASE_HELD' });
-  equal((await desk.confirm({ leaseToken, throughSequence: 1 }, mine)).remaining, 0);
+  await rejects(leases.confirm({ leaseToken, throughSequence: 1 }, theirs), { code: 'LEASE_LOST' });
+  await rejects(leases.release({ leaseToken, fromSequence: 1 }, theirs), { code: 'LEASE_LOST' });
+  await rejects(leases.fetch({ clientId: 'r', attemptId: 'a', max: 1 }, theirs), { code: 'LEASE_HELD' });
+  equal((await leases.confirm({ leaseToken, throughSequence: 1 }, mine)).remaining, 0);
 });
 
 test('every operation goes over the wire', async (t) => {
@@ -171,7 +171,7 @@ test('what is known of the hour at which a request came stands behind the messag
   const plain = request('Subject: x\r\n\r\n');
   const stamps = [{ early: true }, { phase: 'a-f' }, { late: true }, { rehearsal: true }, {}] as const;
   for (const each of stamps) log.add({ ...plain, client: { ...plain.client, ...each } });
-  const { archive } = await openDesk({ log });
+  const { archive } = await openLeases({ log });
   const { request: given } = await archive.replay({ fromSequence: 1, max: 9, purpose: 'the hour' });
   const behind = given.map((each) => Object.entries(each).slice(Object.keys(each).indexOf('message') + 1));
   deepEqual(

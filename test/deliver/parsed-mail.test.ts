@@ -7,7 +7,7 @@ import { type ParseMail, unparsedMail } from '../../src/model/parsed-mail.ts';
 import { readViews } from '../../src/deliver/soap/delivered-request.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
 import { sample } from '../support/acknowledging.ts';
-import { call, nobody, openDesk, openStage, valueOf, valuesOf } from '../support/deliver.ts';
+import { call, nobody, openLeases, openStage, valueOf, valuesOf } from '../support/deliver.ts';
 import { MemoryLog, request, settle } from '../support/memory.ts';
 import { parse } from '../support/parse.ts';
 
@@ -50,7 +50,7 @@ test('Fetch, Replay and GetRequest tell names, operation and reference, behind t
 });
 
 test('the same attempt gives the same view again', async () => {
-  const { fetch } = await openDesk({ log: await logOf('rri-create', 'afnic-create'), parseMail: reader() });
+  const { fetch } = await openLeases({ log: await logOf('rri-create', 'afnic-create'), parseMail: reader() });
   const first = await fetch('a');
   deepEqual((await fetch('a')).request, first.request);
   deepEqual(first.request[0]?.names, ['xn--mhlenbach-q9a.example']);
@@ -69,7 +69,7 @@ test('the registrar that the intake recognised is told', async () => {
   const log = await logOf();
   const client = request('').client;
   log.add(request('x', { client: { ...client, registrar: { id: 'tag-7', by: 'network' } } }), request('y'));
-  const { fetch } = await openDesk({ log });
+  const { fetch } = await openLeases({ log });
   deepEqual(
     (await fetch('a')).request.map(({ registrar }) => registrar),
     ['tag-7', undefined],
@@ -78,14 +78,14 @@ test('the registrar that the intake recognised is told', async () => {
 
 test('whoever hangs up while the mails are read keeps no lease', async () => {
   const caller = new AbortController();
-  const { desk, store, fetch } = await openDesk({
+  const { leases, store, fetch } = await openLeases({
     parseMail: async () => {
       caller.abort();
       return unparsedMail;
     },
   });
   const input = { clientId: 'registry', attemptId: '1', max: 3 };
-  await desk.fetch(input, { owner: '', signal: caller.signal });
+  await leases.fetch(input, { owner: '', signal: caller.signal });
   deepEqual(
     store.events.map(({ type }) => type).filter((type) => type === 'leased' || type === 'returned'),
     ['leased', 'returned'],
@@ -98,7 +98,7 @@ test('mails that take for ever hold up no other call, and are delivered in time 
   const quick = reader();
   let hostile = false;
   let begun = 0;
-  const { desk, clock, fetch, confirm } = await openDesk({
+  const { leases, clock, fetch, confirm } = await openLeases({
     log,
     parseMail: (each) => (hostile && ++begun > 1 ? new Promise(() => undefined) : quick(each)),
   });
@@ -106,7 +106,7 @@ test('mails that take for ever hold up no other call, and are delivered in time 
   hostile = true;
   const again = fetch('1');
   await settle();
-  const { leaseExpires } = await desk.extend({ leaseToken: first.token, leaseMs: 60_000 }, nobody);
+  const { leaseExpires } = await leases.extend({ leaseToken: first.token, leaseMs: 60_000 }, nobody);
   equal(leaseExpires, clock.now() + 60_000);
   equal((await confirm(first.token, 1)).confirmedThrough, 1);
   await clock.turn(2_000);
@@ -125,11 +125,11 @@ test('mails that take for ever hold up no other call, and are delivered in time 
 test('a retry that was given the batch keeps its lease, although the first call hung up while the mails were read', async () => {
   const waiting: (() => void)[] = [];
   let held = true;
-  const { desk, store, fetch, confirm } = await openDesk({
+  const { leases, store, fetch, confirm } = await openLeases({
     parseMail: () => (held ? new Promise((go) => waiting.push(() => go(unparsedMail))) : Promise.resolve(unparsedMail)),
   });
   const caller = new AbortController();
-  const first = desk.fetch({ clientId: 'registry', attemptId: '1', max: 3 }, { owner: '', signal: caller.signal });
+  const first = leases.fetch({ clientId: 'registry', attemptId: '1', max: 3 }, { owner: '', signal: caller.signal });
   await settle();
   caller.abort();
   held = false;

@@ -1,4 +1,4 @@
-// The deliver stage for tests: a desk on a turned clock, or the whole stage on a free port, and a plain SOAP client.
+// The deliver stage for tests: a leases on a turned clock, or the whole stage on a free port, and a plain SOAP client.
 
 import { makeConfig } from '../../src/config/config.ts';
 import { ReplayService } from '../../src/deliver/leases/replay-service.ts';
@@ -36,8 +36,8 @@ export function filledLog(count: number): MemoryLog {
   return log;
 }
 
-/** A lease desk as it stands after a start. */
-export async function openDesk(
+/** A lease leases as it stands after a start. */
+export async function openLeases(
   options: {
     store?: Store;
     log?: RequestReader;
@@ -50,30 +50,30 @@ export async function openDesk(
 ) {
   const { store = new JournalStore<DeliverEvent>(), clock = new TurnedClock() } = options;
   const reader = options.log ?? filledLog(10);
-  const ledger = await LeaseStore.open(openerOf(store), realIds);
+  const leaseStore = await LeaseStore.open(openerOf(store), realIds);
   const limits = makeConfig({ name: 'test.toml', text: options.toml ?? '' }, {}).soap;
   const { namesOf, parseMail = async () => unparsedMail, logger: log = silent } = options;
   const policy = namesOf ? byNamePolicy(reader, namesOf) : strictPolicy(reader);
-  const desk = new LeaseService({
+  const leases = new LeaseService({
     limits,
     several: namesOf !== undefined,
     policy,
     clock,
     reader,
-    ledger,
+    leaseStore,
     parseMail,
     log,
   });
-  const park = new ParkService({ reader, ledger, log });
-  const archive = new ReplayService({ limits, clock, reader, ledger, parseMail, log });
+  const park = new ParkService({ reader, leaseStore, log });
+  const archive = new ReplayService({ limits, clock, reader, leaseStore, parseMail, log });
   const fetch = async (attemptId: string, max = 3, more: { leaseMs?: number; clientId?: string } = {}) => {
     const { clientId = 'registry', ...rest } = more;
-    const batch = await desk.fetch({ clientId, attemptId, max, ...rest }, nobody);
+    const batch = await leases.fetch({ clientId, attemptId, max, ...rest }, nobody);
     return { ...batch, token: batch.leaseToken ?? '', sequences: batch.request.map(({ sequence }) => sequence) };
   };
   const confirm = (leaseToken: string, throughSequence: number) =>
-    desk.confirm({ leaseToken, throughSequence }, nobody);
-  return { desk, park, archive, ledger, store, clock, fetch, confirm };
+    leases.confirm({ leaseToken, throughSequence }, nobody);
+  return { leases, park, archive, leaseStore, store, clock, fetch, confirm };
 }
 
 /** The whole stage, listening on a free port of the loopback; it stops when the test `t` is over. */

@@ -1,5 +1,5 @@
-// The files of the door: certificate, key, authorities and clients, read again when they change. Takes their paths from the
-// configuration, hands their contents to the door and the endpoint; throws ConfigError when they will not do at the start.
+// The files of access: certificate, key, authorities and clients, read again when they change. Takes their paths from the
+// configuration, hands their contents to the authenticator and the endpoint; throws ConfigError when they will not do at the start.
 
 import { createSecureContext } from 'node:tls';
 import type { Config } from '../../config/config.ts';
@@ -23,14 +23,14 @@ interface Parts {
  */
 export async function watchAccessFiles(
   parts: Parts,
-  door: Authenticator,
+  authenticator: Authenticator,
   endpoint: Endpoint,
 ): Promise<{ stop(): void }> {
   const { limits, runtime, log } = parts;
   const { clients, tls_certificate: certificate, tls_key: key, tls_client_ca: authorities } = limits;
   const watched: WatchedFiles[] = [];
   if (clients !== '') {
-    const take = ([text = '']: readonly string[]): void => door.setClients(parseClientAccounts(clients, text));
+    const take = ([text = '']: readonly string[]): void => authenticator.setClients(parseClientAccounts(clients, text));
     watched.push(new WatchedFiles(runtime, [clients], take, log));
   } else log.warn('no clients are configured: only this machine may talk to the SOAP endpoint');
   if (certificate !== '') {

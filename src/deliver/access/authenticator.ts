@@ -1,6 +1,6 @@
-// The door: who may come in, and what he may do. Takes requests and their credentials (client certificate, HTTP Basic,
+// The authenticator: who may come in, and what he may do. Takes requests and their credentials (client certificate, HTTP Basic,
 // WS-Security UsernameToken, in this order), gives the client's name and roles; throws QueueError NOT_ALLOWED, late after
-// failures. With no client configured the door is open, to the loopback only. Never logs a secret.
+// failures. With no client configured whoever is on the loopback may call. Never logs a secret.
 
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
@@ -20,7 +20,7 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** Whoever is in: `name` is empty when the door is open. */
+/** Who calls: `name` is empty when no clients are configured. */
 export interface Visitor {
   readonly name: string;
   readonly roles: readonly Role[];
@@ -51,7 +51,7 @@ export class Authenticator {
   readonly #passwords: PasswordCheck;
   #clients: readonly ClientAccount[] | undefined;
 
-  /** @param clients undefined: none are configured, and the door is open to the loopback */
+  /** @param clients undefined: none are configured, and whoever is on the loopback may call */
   constructor({ limits, runtime, log }: Parts, clients: readonly ClientAccount[] | undefined) {
     this.#log = log;
     this.#allowed = new AddressList(limits.allow);

@@ -1,5 +1,5 @@
 // Who may call, read from the clients file: one client a line, `name roles password-hash certificate`, parted by blanks.
-// Takes the text of the file, gives the clients; throws ConfigError that names the line. Owns nothing.
+// Takes the text of the file, gives the clients; throws ConfigError that names the line.
 //
 //   registry   consumer          scrypt$16384$8$1$…     -
 //   backend    consumer,reader   -                      cn=backend.registry.example

@@ -1,4 +1,4 @@
-// Keeps the number of connections within a bound. Takes a server, gives nothing; when the house is full the connection
+// Keeps the number of connections within a bound. Takes a server, gives nothing; when there are too many the connection
 // that has been idle longest makes room, and when none is idle the newcomer is turned away. Owns the list of sockets.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -61,7 +61,7 @@ export class ConnectionLimit {
     const entry = this.#entries.get(name);
     if (!entry) return;
     entry.busy--;
-    // To the end of the line: it was just in use.
+    // To the end of the queue: it was just in use.
     this.#entries.delete(name);
     this.#entries.set(name, entry);
     if (this.#closing && entry.busy === 0) entry.socket.destroySoon();

@@ -75,7 +75,7 @@ export function docsPage(address: string): string {
 order, <a href="#Confirm">Confirm</a> through the last one. When a reply is lost, or after a crash, ask again with the same
 attemptId: you get the same batch. Before you process a request, look whether you know its ticket already.</p>
 <p>The order, as the operator has set it in <code>deliver.order</code>. <em>strict</em>: one lease at a time, at the head of
-the line; nothing is delivered before everything that came earlier is confirmed or parked. <em>by-name</em>: several leases
+the queue; nothing is delivered before everything that came earlier is confirmed or parked. <em>by-name</em>: several leases
 at a time; two requests for the same domain name are never out together, and the earlier one goes first; requests in which
 no name was recognised keep their order among themselves. Whatever expires or is released goes back to its own place.</p>
 <nav><p>${operationNames.map((name) => `<a href="#${name}">${name}</a>`).join(' · ')}</p></nav>

@@ -1,5 +1,5 @@
 // The bytes of an HTTP request become text. Takes the stream and its headers, gives the decoded text; throws QueueError
-// with the HTTP status that fits. Holds no more than the cap in memory, before and after gunzip. Owns nothing.
+// with the HTTP status that fits. Holds no more than the cap in memory, before and after gunzip.
 
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';

@@ -24,7 +24,7 @@ import { readXml } from '../soap/xml-read.ts';
 interface Parts {
   readonly limits: Config['soap'];
   readonly dispatch: SoapDispatch;
-  readonly door: Authenticator;
+  readonly authenticator: Authenticator;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -43,16 +43,16 @@ export class Endpoint {
   readonly #dispatch: SoapDispatch;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #door: Authenticator;
+  readonly #authenticator: Authenticator;
   readonly #server: Server | SecureServer;
   readonly #connections: ConnectionLimit;
   /** Bytes of answers that clients have not taken yet. */
   #untaken = 0;
 
-  constructor({ limits, dispatch, door, clock, log }: Parts) {
+  constructor({ limits, dispatch, authenticator, clock, log }: Parts) {
     this.#limits = limits;
     this.#dispatch = dispatch;
-    this.#door = door;
+    this.#authenticator = authenticator;
     this.#clock = clock;
     this.#log = log;
     const idleMs = limits.idle_seconds * 1_000;
@@ -125,8 +125,8 @@ export class Endpoint {
       response.setHeader('Allow', 'GET, HEAD, POST');
       return this.#reply(response, 405, 'text/plain', 'GET, HEAD or POST\n');
     }
-    const peer = this.#door.peerOf(request);
-    this.#door.checkPlace(request, peer);
+    const peer = this.#authenticator.peerOf(request);
+    this.#authenticator.checkPlace(request, peer);
     const address = `${peer.origin}/soap`;
     if (/^wsdl\b/i.test(query)) return this.#reply(response, 200, 'text/xml', wsdl(address));
     return this.#reply(response, 200, 'text/html', docsPage(address));
@@ -138,11 +138,11 @@ export class Endpoint {
     }
     const gone = new AbortController();
     response.on('close', () => gone.abort());
-    const peer = this.#door.peerOf(request);
-    this.#door.checkPlace(request, peer);
+    const peer = this.#authenticator.peerOf(request);
+    this.#authenticator.checkPlace(request, peer);
     const call = readEnvelope(readXml(await readMessage(request, this.#limits.body_bytes)));
-    const visitor = await this.#door.identify(request, peer, call.token);
-    this.#door.checkRole(visitor, call.operation);
+    const visitor = await this.#authenticator.identify(request, peer, call.token);
+    this.#authenticator.checkRole(visitor, call.operation);
     checkSoapAction(request.headers.soapaction?.toString(), call.operation);
     const answer = await this.#dispatch.call(call, { owner: visitor.name, signal: gone.signal });
     this.#reply(response, 200, 'text/xml', answer);

@@ -9,7 +9,7 @@ import { readAll, takeFromLine } from './queue-reader.ts';
 import type { Range } from '../../model/range-set.ts';
 
 /** What a decision looks at. */
-export interface Situation {
+interface Situation {
   /** What is neither confirmed nor parked, in order. */
   readonly line: Iterable<Range>;
   /** What live leases hold. */
@@ -19,7 +19,7 @@ export interface Situation {
 }
 
 /** What a Fetch gets; `unread`: what could be added to it if the names of these were known, in order. */
-export interface Choice {
+interface Choice {
   readonly requests: readonly StoredRequest[];
   readonly unread: readonly number[];
 }

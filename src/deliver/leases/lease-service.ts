@@ -1,6 +1,5 @@
-// The lease desk: who holds which requests, until when, and what becomes of them. Takes calls of the contract, one after
-// the other, gives their answers once what they change is durable; throws QueueError. Owns the leases' deadlines, on the
-// clock that never goes back. Never logs a token.
+// The lease service: who holds which requests, and what becomes of them. Takes calls of the contract, one after the other, gives
+// their answers once what they change is durable; throws QueueError. Mails are read outside of the turn. Never logs a token.
 
 import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../lib/logger.ts';
@@ -9,11 +8,10 @@ import type { ParseMail } from '../../model/parsed-mail.ts';
 import type { RequestReader } from '../../ports/request-log.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Input, Output } from '../soap/contract.ts';
-import { Timers } from './timers.ts';
 import { asDelivered, readViews } from '../soap/delivered-request.ts';
 import { QueueError } from '../soap/fault.ts';
 import type { Lease } from './lease-state.ts';
-import { batchOf, tokenOf } from './lease-token.ts';
+import { LiveLeases, tokenOf } from './live-leases.ts';
 import type { LeaseStore } from './lease-store.ts';
 import { readAll } from './queue-reader.ts';
 import { toRanges } from '../../model/range-set.ts';
@@ -28,15 +26,9 @@ interface Parts {
   readonly policy: FetchPolicy;
   readonly clock: Clock;
   readonly reader: RequestReader;
-  readonly ledger: LeaseStore;
+  readonly leaseStore: LeaseStore;
   readonly parseMail: ParseMail;
   readonly log: Logger;
-}
-
-/** A lease that a token opens, if it is still in force. */
-interface Opened {
-  readonly batchId: string;
-  readonly lease: Lease | undefined;
 }
 
 /** What a Fetch was decided to get, before the mails are read for what they ask. */
@@ -61,9 +53,7 @@ const learnMs = 2_000;
 
 export class LeaseService {
   readonly #parts: Parts;
-  readonly #leases: Timers<string>;
-  /** By the time on the wall clock before which what was given back is not delivered. */
-  readonly #delays: Timers<number>;
+  readonly #live: LiveLeases;
   readonly #stopping = new AbortController();
   /** Leases whose first answer is still being made, and that no other call was given. */
   readonly #unheard = new Set<string>();
@@ -71,34 +61,23 @@ export class LeaseService {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    const { clock, ledger } = parts;
-    this.#leases = new Timers(clock, (batchId) => this.#expired(batchId));
-    this.#delays = new Timers(clock, () => ledger.ring());
-    // Leases and delays outlive us. The wall clock may have jumped meanwhile: never more time than was granted.
-    const now = clock.now();
-    for (const { batchId, until, ms } of ledger.state.leases) {
-      this.#leases.set(batchId, Math.min(Math.max(until - now, 0), ms));
-    }
-    for (const notBefore of new Set([...ledger.state.delays()].map(([, time]) => time))) {
-      this.#delays.set(notBefore, Math.min(Math.max(notBefore - now, 0), 86_400_000));
-    }
+    this.#live = new LiveLeases(parts);
   }
 
   /** Ends every wait. */
   stop(): void {
     this.#stopping.abort();
-    this.#leases.stop();
-    this.#delays.stop();
+    this.#live.stop();
   }
 
   /** Leases what comes next; with waitMs it waits until there is something. An empty batch has no lease. */
   async fetch(input: Input<'Fetch'>, caller: Caller): Promise<Output<'Fetch'>> {
-    const { limits, clock, ledger, policy } = this.#parts;
+    const { limits, clock, leaseStore, policy } = this.#parts;
     const deadline = clock.elapsed() + Math.min(input.waitMs ?? 0, limits.wait_seconds_max * 1_000);
     const learnUntil = clock.elapsed() + learnMs;
     const enough = (): boolean => clock.elapsed() >= learnUntil || caller.signal.aborted;
     for (;;) {
-      const { leased, durable, unread } = await ledger.inTurn(() => this.#tryFetch(input, caller, enough()));
+      const { leased, durable, unread } = await leaseStore.inTurn(() => this.#tryFetch(input, caller, enough()));
       if (leased) return this.#show(leased, caller);
       if (unread.length > 0) {
         await policy.learn(unread, enough);
@@ -112,21 +91,21 @@ export class LeaseService {
 
   /** @param final whether what is known now has to do; otherwise nothing is leased while more could be learned */
   async #tryFetch(input: Input<'Fetch'>, { owner, signal }: Caller, final: boolean): Promise<Tried> {
-    const { limits, several, policy, reader, ledger } = this.#parts;
-    const { state } = ledger;
+    const { limits, several, policy, reader, leaseStore } = this.#parts;
+    const { state } = leaseStore;
     if (state.paused !== undefined) throw new QueueError('PAUSED', `The delivery is paused: ${state.paused}`);
-    const live = state.leases.filter((lease) => this.#isLive(lease));
+    const live = state.leases.filter((lease) => this.#live.isLive(lease));
     const durable = await reader.durable();
     const mine = live.find(
       (lease) => lease.owner === owner && lease.clientId === input.clientId && lease.attemptId === input.attemptId,
     );
     if (mine) return { durable, unread: [], leased: await this.#giveAgain(mine, durable) };
-    if (live[0] && !several) throw this.#heldBy(live[0]);
+    if (live[0] && !several) throw this.#live.heldBy(live[0]);
     const { requests, unread } = await policy.choose(
       {
         line: state.line(durable),
         held: new Set(live.flatMap(({ held }) => [...held])),
-        delayed: new Set([...state.delays()].flatMap(([each, until]) => (this.#delays.left(until) > 0 ? [each] : []))),
+        delayed: new Set([...state.delays()].flatMap(([each, until]) => (this.#live.isDelayed(until) ? [each] : []))),
       },
       {
         count: Math.min(input.max, limits.batch_count),
@@ -145,18 +124,18 @@ export class LeaseService {
     requests: readonly StoredRequest[],
     durable: number,
   ): Promise<Leased> {
-    const { ledger, clock, log } = this.#parts;
-    const { state, epoch } = ledger;
-    const ms = this.#allowed(leaseMs);
+    const { leaseStore, clock, log } = this.#parts;
+    const { state, epoch } = leaseStore;
+    const ms = this.#live.allowed(leaseMs);
     const batchId = `${epoch}-${++this.#batches}`;
-    const expired = state.leases.filter((lease) => !this.#isLive(lease));
+    const expired = state.leases.filter((lease) => !this.#live.isLive(lease));
     const window = toRanges(requests.map(({ sequence }) => sequence));
-    await ledger.commit([
+    await leaseStore.commit([
       ...expired.map((lease) => ({ type: 'returned', batchId: lease.batchId }) as const),
       { type: 'leased', batchId, owner, clientId, attemptId, until: clock.now() + ms, ms, window },
     ]);
-    for (const lease of expired) this.#leases.drop(lease.batchId);
-    this.#leases.set(batchId, ms);
+    for (const lease of expired) this.#live.end(lease.batchId);
+    this.#live.begin(batchId, ms);
     this.#unheard.add(batchId);
     const places = { from: requests[0]?.sequence, to: requests.at(-1)?.sequence, ticket: requests[0]?.ticket };
     log.info({ batchId, clientId, attemptId, ...places, count: requests.length, leaseMs: ms }, 'batch leased');
@@ -174,8 +153,8 @@ export class LeaseService {
   }
 
   #leased(batchId: string, requests: readonly StoredRequest[], durable: number): Leased {
-    const { ledger, clock } = this.#parts;
-    const { state } = ledger;
+    const { leaseStore, clock } = this.#parts;
+    const { state } = leaseStore;
     const deliveries = requests.map(({ sequence }) => state.deliveries(sequence));
     return { batchId, requests, deliveries, ready: state.counts(durable, clock.now()).ready };
   }
@@ -185,14 +164,14 @@ export class LeaseService {
    * and for no longer than a quarter of the lease.
    */
   async #show({ batchId, requests, deliveries, ready }: Leased, { signal }: Caller): Promise<Output<'Fetch'>> {
-    const { ledger, clock, parseMail } = this.#parts;
-    const views = await readViews(requests, parseMail, clock, this.#leases.left(batchId) / 4);
+    const { leaseStore, clock, parseMail } = this.#parts;
+    const views = await readViews(requests, parseMail, clock, this.#live.left(batchId) / 4);
     if (signal.aborted) await this.#giveBack(batchId);
     else this.#unheard.delete(batchId);
     return {
       batchId,
-      leaseToken: tokenOf(ledger.secret, batchId),
-      leaseExpires: this.#expiryOf(batchId),
+      leaseToken: tokenOf(leaseStore.secret, batchId),
+      leaseExpires: this.#live.expiryOf(batchId),
       request: views.map(({ request, parsed }, i) => asDelivered(request, deliveries[i] ?? 0, parsed)),
       ready,
       ...(requests[0] && { oldestReceivedAt: requests[0].receivedAt }),
@@ -201,30 +180,30 @@ export class LeaseService {
 
   /** A lease of which no client can have heard, because the only call that was given it has hung up, ends at once. */
   async #giveBack(batchId: string): Promise<void> {
-    const { ledger, log } = this.#parts;
-    await ledger.inTurn(async () => {
-      if (!this.#unheard.delete(batchId) || !ledger.state.leaseOf(batchId)) return;
-      await ledger.commit([{ type: 'returned', batchId }]);
+    const { leaseStore, log } = this.#parts;
+    await leaseStore.inTurn(async () => {
+      if (!this.#unheard.delete(batchId) || !leaseStore.state.leaseOf(batchId)) return;
+      await leaseStore.commit([{ type: 'returned', batchId }]);
       log.info({ batchId }, 'batch given back: its client has hung up');
-      this.#tidy(batchId);
+      this.#live.tidy(batchId);
     });
   }
 
   /** Settles what a lease holds up to a sequence; what is settled already may be confirmed again. */
   confirm({ leaseToken, throughSequence, outcome }: Input<'Confirm'>, caller: Caller): Promise<Output<'Confirm'>> {
-    const { ledger, log } = this.#parts;
-    return ledger.inTurn(async () => {
-      const { state } = ledger;
-      const { batchId, lease } = this.#open(leaseToken, caller);
+    const { leaseStore, log } = this.#parts;
+    return leaseStore.inTurn(async () => {
+      const { state } = leaseStore;
+      const { batchId, lease } = this.#live.open(leaseToken, caller);
       const place = lease?.window.indexOf(throughSequence) ?? -1;
       const sequences = lease?.window.slice(0, place + 1).filter((sequence) => lease.held.has(sequence)) ?? [];
       if (sequences.length > 0) {
-        await ledger.commit([{ type: 'confirmed', batchId, sequences: toRanges(sequences) }]);
+        await leaseStore.commit([{ type: 'confirmed', batchId, sequences: toRanges(sequences) }]);
         const places = { from: sequences[0], to: throughSequence, count: sequences.length };
         log.info({ batchId, clientId: lease?.clientId, ...places, outcome }, 'batch confirmed');
-        this.#tidy(batchId);
+        this.#live.tidy(batchId);
       } else if (place < 0 && !state.isSettled(throughSequence)) {
-        if (!lease) throw this.#lost();
+        if (!lease) throw this.#live.lost();
         const { confirmedThrough } = state;
         throw new QueueError('OUT_OF_ORDER', `${throughSequence} is not in this lease.`, { confirmedThrough });
       }
@@ -238,104 +217,48 @@ export class LeaseService {
 
   /** Sets a lease's end anew, counted from now. */
   extend({ leaseToken, leaseMs }: Input<'Extend'>, caller: Caller): Promise<Output<'Extend'>> {
-    const { ledger, clock, log } = this.#parts;
-    return ledger.inTurn(async () => {
-      const { batchId } = this.#openLive(leaseToken, caller);
-      const ms = this.#allowed(leaseMs);
-      await ledger.commit([{ type: 'extended', batchId, until: clock.now() + ms, ms }]);
-      this.#leases.set(batchId, ms);
+    const { leaseStore, clock, log } = this.#parts;
+    return leaseStore.inTurn(async () => {
+      const { batchId } = this.#live.openLive(leaseToken, caller);
+      const ms = this.#live.allowed(leaseMs);
+      await leaseStore.commit([{ type: 'extended', batchId, until: clock.now() + ms, ms }]);
+      this.#live.begin(batchId, ms);
       log.info({ batchId, leaseMs: ms }, 'lease extended');
-      return { leaseExpires: this.#expiryOf(batchId) };
+      return { leaseExpires: this.#live.expiryOf(batchId) };
     });
   }
 
-  /** Gives the end of a window back to its place in the line. */
+  /** Gives the end of a window back to its place in the queue. */
   release({ leaseToken, fromSequence, delayMs }: Input<'Release'>, caller: Caller): Promise<Output<'Release'>> {
-    const { ledger, clock, log } = this.#parts;
-    return ledger.inTurn(async () => {
-      const { batchId, lease } = this.#openLive(leaseToken, caller);
+    const { leaseStore, clock, log } = this.#parts;
+    return leaseStore.inTurn(async () => {
+      const { batchId, lease } = this.#live.openLive(leaseToken, caller);
       const place = lease.window.indexOf(fromSequence);
       const back = place < 0 ? [] : lease.window.slice(place).filter((sequence) => lease.held.has(sequence));
       if (back.length === 0) return { releasedCount: 0 };
       const notBefore = delayMs ? clock.now() + delayMs : 0;
-      await ledger.commit([{ type: 'returned', batchId, from: fromSequence, notBefore }]);
-      if (delayMs) this.#delays.set(notBefore, delayMs);
+      await leaseStore.commit([{ type: 'returned', batchId, from: fromSequence, notBefore }]);
+      if (delayMs) this.#live.delay(notBefore, delayMs);
       log.info({ batchId, clientId: lease.clientId, from: back[0], to: back.at(-1), delayMs }, 'batch released');
-      this.#tidy(batchId);
+      this.#live.tidy(batchId);
       return { releasedCount: back.length };
     });
   }
 
   /** Sets one request aside. */
   park({ leaseToken, sequence, reasonCode, reasonText }: Input<'Park'>, caller: Caller): Promise<Output<'Park'>> {
-    const { ledger, clock, log } = this.#parts;
-    return ledger.inTurn(async () => {
-      const { batchId, lease } = this.#open(leaseToken, caller);
+    const { leaseStore, clock, log } = this.#parts;
+    return leaseStore.inTurn(async () => {
+      const { batchId, lease } = this.#live.open(leaseToken, caller);
       const parkId = `${batchId}-${sequence}`;
-      if (ledger.state.parkedAs(sequence)?.parkId === parkId) return { parkId };
-      if (!lease) throw this.#lost();
+      if (leaseStore.state.parkedAs(sequence)?.parkId === parkId) return { parkId };
+      if (!lease) throw this.#live.lost();
       if (!lease.held.has(sequence)) throw new QueueError('OUT_OF_ORDER', `${sequence} is not held by this lease.`);
       const parked = { sequence, parkId, reasonCode, reasonText, parkedBy: lease.clientId, parkedAt: clock.now() };
-      await ledger.commit([{ type: 'parked', batchId, ...parked }]);
+      await leaseStore.commit([{ type: 'parked', batchId, ...parked }]);
       log.warn({ batchId, ...parked }, 'request parked');
-      this.#tidy(batchId);
+      this.#live.tidy(batchId);
       return { parkId };
     });
-  }
-
-  /** @throws QueueError LEASE_LOST when the token was not made by us, or not for this caller */
-  #open(token: string, { owner }: Caller): Opened {
-    const { state, secret } = this.#parts.ledger;
-    const batchId = batchOf(secret, token);
-    const lease = batchId === undefined ? undefined : state.leaseOf(batchId);
-    if (batchId === undefined || (lease && lease.owner !== owner)) throw this.#lost('This is no lease token of yours.');
-    return { batchId, lease: lease && this.#isLive(lease) ? lease : undefined };
-  }
-
-  #openLive(token: string, caller: Caller): { batchId: string; lease: Lease } {
-    const { batchId, lease } = this.#open(token, caller);
-    if (!lease) throw this.#lost();
-    return { batchId, lease };
-  }
-
-  #lost(message = 'This lease has ended; its requests are back in their place in the line.'): QueueError {
-    return new QueueError('LEASE_LOST', message, { confirmedThrough: this.#parts.ledger.state.confirmedThrough });
-  }
-
-  #heldBy({ batchId }: Lease): QueueError {
-    const leaseExpires = this.#expiryOf(batchId);
-    const until = new Date(leaseExpires).toISOString();
-    return new QueueError('LEASE_HELD', `A lease is held until ${until}.`, { leaseExpires });
-  }
-
-  #allowed(ms: number | undefined): number {
-    const { lease_seconds: usual, lease_seconds_max: most } = this.#parts.limits;
-    return Math.min(ms ?? usual * 1_000, most * 1_000);
-  }
-
-  #isLive({ batchId }: Lease): boolean {
-    return this.#leases.left(batchId) > 0;
-  }
-
-  /** As a wall clock shows it now, even if it has jumped since the lease was made. */
-  #expiryOf(batchId: string): number {
-    return Math.round(this.#parts.clock.now() + this.#leases.left(batchId));
-  }
-
-  /** After a change of a lease: it may have ended, and what it held back may be free. */
-  #tidy(batchId: string): void {
-    const { ledger } = this.#parts;
-    if (!ledger.state.leaseOf(batchId)) this.#leases.drop(batchId);
-    ledger.ring();
-  }
-
-  #expired(batchId: string): void {
-    const { ledger, log } = this.#parts;
-    const lease = ledger.state.leaseOf(batchId);
-    if (!lease || this.#isLive(lease)) return;
-    const held = lease.window.filter((sequence) => lease.held.has(sequence));
-    const places = { from: held[0], to: held.at(-1), count: held.length };
-    log.warn({ batchId, clientId: lease.clientId, ...places }, 'lease expired');
-    ledger.ring();
   }
 }

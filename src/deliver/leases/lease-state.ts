@@ -1,5 +1,5 @@
 // What the registry has done with the order so far: the state behind the deliver journal. Pure: takes events, answers
-// questions; no clock, no I/O, never fails. The desks share one; `seawall status` and `verify` replay one to look at.
+// questions; no clock, no I/O, never fails. The services share one; `seawall status` and `verify` replay one to look at.
 
 import type { JournalState } from '../../ports/journal.ts';
 import { RequestQueue, type LineRecord } from './request-queue.ts';
@@ -10,7 +10,7 @@ export const journalName = 'deliver';
 
 interface LeaseRecord {
   readonly batchId: string;
-  /** The name under which the client came through the door; empty when the door was open. */
+  /** The name under which the client logged in; empty when the authenticator was open. */
   readonly owner: string;
   readonly clientId: string;
   readonly attemptId: string;
@@ -46,7 +46,7 @@ export type DeliverEvent =
   | ({ readonly type: 'holds'; readonly held: readonly Range[] } & LeaseRecord)
   | { readonly type: 'extended'; readonly batchId: string; readonly until: number; readonly ms: number }
   | { readonly type: 'confirmed'; readonly batchId: string; readonly sequences: readonly Range[] }
-  /** Given back to its place in the line, undone: the end of the window from `from` on, or all of it. */
+  /** Given back to its place in the queue, undone: the end of the window from `from` on, or all of it. */
   | { readonly type: 'returned'; readonly batchId: string; readonly from?: number; readonly notBefore?: number }
   | ({ readonly type: 'parked'; readonly batchId?: string } & Parked)
   | { readonly type: 'unparked'; readonly sequence: number; readonly after: number; readonly operator: string }
@@ -57,7 +57,7 @@ type EventOf<Type extends DeliverEvent['type']> = Extract<DeliverEvent, { readon
 
 /** A lease in force, or one whose time is over and that has not been ended yet. */
 export interface Lease extends Omit<LeaseRecord, 'window'> {
-  /** What was leased and not released, in the order of the line. */
+  /** What was leased and not released, in the order of the queue. */
   readonly window: readonly number[];
   /** What of it is still to be settled. */
   readonly held: Set<number>;
@@ -164,7 +164,7 @@ export class LeaseState implements JournalState<DeliverEvent> {
 
   #park({ type: _type, batchId, ...parked }: EventOf<'parked'>): void {
     this.#parked.set(parked.sequence, parked);
-    // Without a batch it comes from a snapshot, and the line knows already.
+    // Without a batch it comes from a snapshot, and the queue knows already.
     if (batchId === undefined) return;
     this.#line.take(parked.sequence);
     const lease = this.#leases.get(batchId);
@@ -225,7 +225,7 @@ export class LeaseState implements JournalState<DeliverEvent> {
     for (const [sequence, { notBefore }] of this.#delivered) if (notBefore > 0) yield [sequence, notBefore];
   }
 
-  /** What is neither confirmed nor parked, in the order of the line, up to what is durable. Leases do not matter here. */
+  /** What is neither confirmed nor parked, in the order of the queue, up to what is durable. Leases do not matter here. */
   line(durable: number): Iterable<Range> {
     return this.#line.upTo(durable);
   }

@@ -28,11 +28,11 @@ export class LeaseStore {
   /** Opens the journal, and makes the key of the lease tokens when it is new. */
   static async open(openJournal: OpenJournal, ids: Ids): Promise<LeaseStore> {
     const state = new LeaseState();
-    const ledger = new LeaseStore(state, await openJournal(journalName, state));
+    const leaseStore = new LeaseStore(state, await openJournal(journalName, state));
     if (state.secret === undefined) {
-      await ledger.commit([{ type: 'secret', secret: ids.randomBytes(32).toString('hex') }]);
+      await leaseStore.commit([{ type: 'secret', secret: ids.randomBytes(32).toString('hex') }]);
     }
-    return ledger;
+    return leaseStore;
   }
 
   get epoch(): string {

@@ -6,12 +6,12 @@ import type { Clock } from '../../ports/runtime.ts';
 import type { LeaseStore } from './lease-store.ts';
 
 /**
- * Resolves when a request behind `durable` is durable, when the ledger rings, when the time is over, or when one of the
+ * Resolves when a request behind `durable` is durable, when the leaseStore rings, when the time is over, or when one of the
  * signals aborts.
  * @param ms the longest to wait
  */
 export async function waitForMore(
-  { clock, ledger, reader }: { clock: Clock; ledger: LeaseStore; reader: RequestReader },
+  { clock, leaseStore, reader }: { clock: Clock; leaseStore: LeaseStore; reader: RequestReader },
   durable: number,
   ms: number,
   signals: readonly AbortSignal[],
@@ -19,7 +19,7 @@ export async function waitForMore(
   const wait = new AbortController();
   const end = (): void => wait.abort();
   const timer = clock.after(ms, end);
-  const deaf = ledger.onRing(end);
+  const deaf = leaseStore.onRing(end);
   for (const each of signals) each.addEventListener('abort', end);
   try {
     if (signals.some(({ aborted }) => aborted)) return;

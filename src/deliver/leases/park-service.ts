@@ -19,36 +19,36 @@ export function asListed(parked: Parked, state: LeaseState): Output<'ListParked'
 
 export class ParkService {
   readonly #reader: RequestReader;
-  readonly #ledger: LeaseStore;
+  readonly #leaseStore: LeaseStore;
   readonly #log: Logger;
 
-  constructor({ reader, ledger, log }: { reader: RequestReader; ledger: LeaseStore; log: Logger }) {
+  constructor({ reader, leaseStore, log }: { reader: RequestReader; leaseStore: LeaseStore; log: Logger }) {
     this.#reader = reader;
-    this.#ledger = ledger;
+    this.#leaseStore = leaseStore;
     this.#log = log;
   }
 
   listParked({ cursor = 0, max }: Input<'ListParked'>): Promise<Output<'ListParked'>> {
-    return this.#ledger.inTurn(async () => {
-      const { state } = this.#ledger;
+    return this.#leaseStore.inTurn(async () => {
+      const { state } = this.#leaseStore;
       const listed = state.parkedAfter(cursor).slice(0, Math.min(max, listMost));
       return { parked: listed.map((each) => asListed(each, state)) };
     });
   }
 
-  /** Back into the line: before everything that waits, or behind everything that is durable now. */
+  /** Back into the queue: before everything that waits, or behind everything that is durable now. */
   unpark({ sequence, operator, place = 'head' }: Input<'Unpark'>): Promise<Output<'Unpark'>> {
-    return this.#ledger.inTurn(async () => {
-      const { state } = this.#ledger;
+    return this.#leaseStore.inTurn(async () => {
+      const { state } = this.#leaseStore;
       if (place !== 'head' && place !== 'tail') {
         throw new QueueError('BAD_ARGUMENT', 'place wants head or tail.');
       }
       if (!state.parkedAs(sequence)) throw new QueueError('NOT_FOUND', `${sequence} is not parked.`);
       const durable = await this.#reader.durable();
       const after = place === 'head' ? 0 : durable;
-      await this.#ledger.commit([{ type: 'unparked', sequence, after, operator }]);
+      await this.#leaseStore.commit([{ type: 'unparked', sequence, after, operator }]);
       this.#log.warn({ sequence, ticket: ticketOf(sequence), operator, place }, 'request unparked');
-      this.#ledger.ring();
+      this.#leaseStore.ring();
       let position = 0;
       for (const [first, last] of state.line(durable)) {
         if (first === sequence) break;
@@ -59,19 +59,19 @@ export class ParkService {
   }
 
   pause({ reason }: Input<'Pause'>): Promise<Output<'Pause'>> {
-    return this.#ledger.inTurn(async () => {
-      await this.#ledger.commit([{ type: 'paused', reason }]);
+    return this.#leaseStore.inTurn(async () => {
+      await this.#leaseStore.commit([{ type: 'paused', reason }]);
       this.#log.warn({ reason }, 'delivery paused');
-      this.#ledger.ring();
+      this.#leaseStore.ring();
       return { state: 'paused' };
     });
   }
 
   resume({ reason }: Input<'Resume'>): Promise<Output<'Resume'>> {
-    return this.#ledger.inTurn(async () => {
-      await this.#ledger.commit([{ type: 'resumed' }]);
+    return this.#leaseStore.inTurn(async () => {
+      await this.#leaseStore.commit([{ type: 'resumed' }]);
       this.#log.warn({ reason }, 'delivery resumed');
-      this.#ledger.ring();
+      this.#leaseStore.ring();
       return { state: 'delivering' };
     });
   }

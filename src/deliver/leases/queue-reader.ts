@@ -1,5 +1,5 @@
-// Reads requests out of the log in the order of the line. Takes ranges of sequences, gives the requests; throws what the
-// reader throws, and DamagedLogError when a durable request is not there. Owns nothing, remembers nothing.
+// Reads requests out of the log in the order of the queue. Takes ranges of sequences, gives the requests; throws what the
+// reader throws, and DamagedLogError when a durable request is not there.
 
 import { DamagedLogError } from '../../model/errors.ts';
 import type { StoredRequest } from '../../model/request.ts';

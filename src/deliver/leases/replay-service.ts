@@ -19,7 +19,7 @@ interface Parts {
   readonly limits: Config['soap'];
   readonly clock: Clock;
   readonly reader: RequestReader;
-  readonly ledger: LeaseStore;
+  readonly leaseStore: LeaseStore;
   readonly parseMail: ParseMail;
   readonly log: Logger;
 }
@@ -60,14 +60,16 @@ export class ReplayService {
   }
 
   async #shown(requests: readonly StoredRequest[]): Promise<Output<'Replay'>['request']> {
-    const { clock, ledger, parseMail } = this.#parts;
+    const { clock, leaseStore, parseMail } = this.#parts;
     const views = await readViews(requests, parseMail, clock);
-    return views.map(({ request, parsed }) => asDelivered(request, ledger.state.deliveries(request.sequence), parsed));
+    return views.map(({ request, parsed }) =>
+      asDelivered(request, leaseStore.state.deliveries(request.sequence), parsed),
+    );
   }
 
   #historyOf(sequence: number): Output<'GetRequest'>['history'] {
-    const { ledger, clock } = this.#parts;
-    const { state } = ledger;
+    const { leaseStore, clock } = this.#parts;
+    const { state } = leaseStore;
     const now = clock.now();
     const parked = state.parkedAs(sequence);
     const lease = state.leases.find(({ held, until }) => until > now && held.has(sequence));

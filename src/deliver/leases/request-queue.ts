@@ -3,7 +3,7 @@
 
 import { type Range, RangeSet } from '../../model/range-set.ts';
 
-/** What a journal needs to build the line again. `again`: sequence, and the sequence behind which it stands. */
+/** What a journal needs to build the queue again. `again`: sequence, and the sequence behind which it stands. */
 export interface LineRecord {
   readonly through: number;
   readonly beyond: readonly Range[];
@@ -11,11 +11,11 @@ export interface LineRecord {
 }
 
 export class RequestQueue {
-  /** Every request up to here has left its first place in the line. */
+  /** Every request up to here has left its first place in the queue. */
   #through = 0;
   /** Those that have left it beyond that. */
   readonly #beyond: RangeSet;
-  /** Those that stand in the line again, and behind whom: 0 is the head. In the order in which they were put there. */
+  /** Those that stand in the queue again, and behind whom: 0 is the head. In the order in which they were put there. */
   readonly #again: Map<number, number>;
 
   constructor(record: LineRecord = { through: 0, beyond: [], again: [] }) {
@@ -32,7 +32,7 @@ export class RequestQueue {
     return this.#through;
   }
 
-  /** How many have left the line. */
+  /** How many have left the queue. */
   get leftCount(): number {
     return this.#through + this.#beyond.size - this.#again.size;
   }
@@ -41,7 +41,7 @@ export class RequestQueue {
     return this.#again.has(sequence) || (sequence > this.#through && !this.#beyond.has(sequence));
   }
 
-  /** Takes a request out of the line. */
+  /** Takes a request out of the queue. */
   take(sequence: number): void {
     if (this.#again.delete(sequence)) return;
     if (sequence === this.#through + 1) this.#through = this.#beyond.takeFrom(sequence + 1) ?? sequence;

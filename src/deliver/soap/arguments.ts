@@ -1,5 +1,5 @@
 // The strict check of arguments against the contract. Takes what the SOAP library made of the Body, gives typed values;
-// throws QueueError BAD_ARGUMENT that names the argument, what it got and what it wants. Owns nothing.
+// throws QueueError BAD_ARGUMENT that names the argument, what it got and what it wants.
 
 import { type Input, type OperationName, operationOf } from './contract.ts';
 import { QueueError } from './fault.ts';

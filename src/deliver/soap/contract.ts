@@ -1,6 +1,6 @@
 // The contract with the registry as one table: every operation, its fields in schema order, its faults, in words.
 // The WSDL, the check of arguments, the order of the answers and the page at /soap are all made from it.
-// A new operation is a row here and a method of the same name in the desk. Later fields go behind the ones that are here.
+// A new operation is a row here and a method of the same name in the leaseService. Later fields go behind the ones that are here.
 
 import {
   clientId,
@@ -108,7 +108,7 @@ const operations = {
     faults: ['LEASE_LOST', 'BAD_ARGUMENT'],
   },
   Release: {
-    help: 'Gives the end of a batch back to its place in the line, undone. What stands before fromSequence stays leased.',
+    help: 'Gives the end of a batch back to its place in the queue, undone. What stands before fromSequence stays leased.',
     input: [
       leaseToken,
       { name: 'fromSequence', type: 'unsignedLong', least: 1, help: 'the first one to give back' },

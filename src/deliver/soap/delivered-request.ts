@@ -1,5 +1,5 @@
 // A stored request as the contract shows it: what the record says, and behind it what was read in the mail. Takes stored
-// requests, gives the contract's; fails only as reading a mail does, which is never. Owns nothing.
+// requests, gives the contract's; fails only as reading a mail does, which is never.
 
 import type { StoredRequest } from '../../model/request.ts';
 import { sleep } from '../../lib/async.ts';

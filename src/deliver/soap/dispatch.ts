@@ -12,9 +12,9 @@ import type { Scalar } from './schema.ts';
 import { portName, serviceName, wsdl } from './wsdl.ts';
 import { writeFields } from './xml-write.ts';
 
-/** Who calls, as far as the door knows. */
+/** Who calls, as far as the authenticator knows. */
 export interface Caller {
-  /** The name of the client that came through the door; empty when the door is open to everyone. */
+  /** The name of the client that logged in; empty when no clients are configured. */
   readonly owner: string;
   /** Aborts when the caller has gone: what nobody waits for is not begun. */
   readonly signal: AbortSignal;

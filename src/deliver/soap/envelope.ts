@@ -1,6 +1,6 @@
 // The look at a SOAP message before the library sees it: SOAP 1.1 (section 4), one known operation, flat arguments.
 // Takes the tree of xml-read.ts, gives a Call; throws QueueError. What passes is written anew by `plainEnvelope`, so that
-// nothing that a stranger wrote reaches the library but names from the contract and escaped text. Owns nothing.
+// nothing that a stranger wrote reaches the library but names from the contract and escaped text.
 
 import { namespace, operationNames, operationOf, type OperationName } from './contract.ts';
 import type { Credentials } from '../access/authenticator.ts';

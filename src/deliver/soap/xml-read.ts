@@ -1,6 +1,6 @@
 // A strict reader of the small part of XML 1.0 with namespaces that a SOAP message may use (SOAP 1.1 section 3).
 // Takes a text, gives a tree of elements; throws QueueError BAD_MESSAGE for everything else: a DOCTYPE, a processing
-// instruction, an unknown entity, and whatever exceeds the limits. Runs in linear time. Owns nothing.
+// instruction, an unknown entity, and whatever exceeds the limits. Runs in linear time.
 
 import { QueueError } from './fault.ts';
 

@@ -1,5 +1,5 @@
 // Values become XML: fields in schema order, text cleaned of what XML 1.0 cannot carry. Never fails on any text;
-// throws only when a required value is missing, which is an error of ours. Owns nothing.
+// throws only when a required value is missing, which is an error of ours.
 
 import type { Field, Scalar } from './schema.ts';
 
