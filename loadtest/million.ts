@@ -11,7 +11,8 @@ import type { NewRequest } from '../src/model/request.ts';
 import { nodeRuntime } from '../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../src/ports/request-log.ts';
 import { lockFiles } from '../src/spool/fencing/lock-file.ts';
-import { mailboxFolder, openMailboxWriter } from '../src/spool/mailbox/writer.ts';
+import { mailboxFolder } from '../src/spool/mailbox/mailbox-file.ts';
+import { openMailboxWriter } from '../src/spool/mailbox/writer.ts';
 import { SmtpClient } from '../test/support/smtp-client.ts';
 import { assertBuilt, startDaemon } from './daemon.ts';
 

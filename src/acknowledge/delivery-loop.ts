@@ -25,7 +25,7 @@ import type { ParserGuard } from '../mail/parser-guard.ts';
 import { readMail } from '../mail/read-text.ts';
 import type { JournalWriter } from './journal/journal-writer.ts';
 import type { FailOver } from './transport/fail-over.ts';
-import { parseRequests } from '../mail/parse-text.ts';
+import { parseRequests } from '../mail/parse-mail.ts';
 
 /** After so many tries that reached no relay a mail waits its turn like one that was put off: it may be the cause. */
 const unreachableMax = 3;

@@ -1,6 +1,6 @@
 // The bounded piece of a mail that acknowledging looks at, and its header fields as they stand in it. Takes the exact
 // message, gives a prefix that ends at a line end, and fields without any decoding: what decides whether a mail is
-// automatic, or goes into a header of ours, must not depend on a MIME parser. Never throws. Owns nothing.
+// automatic, or goes into a header of ours, must not depend on a MIME parser. Never throws.
 
 const lineFeed = 0x0a;
 const headerEnd = Buffer.from('\r\n\r\n');

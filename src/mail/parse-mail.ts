@@ -1,15 +1,24 @@
-// What kept requests ask for, for the stages and verbs that show it: a view, read again from the mail whenever somebody
-// looks. Takes a request, gives what was understood. Never rejects: of a mail that cannot be read nothing is known. Only the
-// piece that acknowledging reads is looked at. Owns a bounded memory of its answers.
+// What a mail asks for, as far as it can be told: subject, requests, and what was not understood, where. A view, read again from
+// the kept mail whenever somebody looks; nothing here decides whether a request is kept. Takes a request, or what read-text.ts
+// read of one, gives cleaned text. Never rejects: of a mail that cannot be read nothing is known. Only the piece that
+// acknowledging reads is looked at, in time that is linear in its length. Owns a bounded memory of its answers.
 
-import type { ParseMail, ParsedMail } from '../model/parsed-mail.ts';
-import { unparsedMail } from '../model/parsed-mail.ts';
+import {
+  type DomainName,
+  type ParsedMail,
+  type ParsedRequest,
+  type ParseMail,
+  type Problem,
+  unparsedMail,
+} from '../model/parsed-mail.ts';
 import type { StoredRequest } from '../model/request.ts';
+import { ownLines, quotedLines } from './forms/form-lines.ts';
+import { forms } from './forms/forms.ts';
 import { pieceOf } from './header-fields.ts';
-import { type Parse, readMail } from './read-text.ts';
-import { parseRequests } from './parse-text.ts';
+import { type Parse, type Readable, readMail } from './read-text.ts';
+import { sanitizeLine } from './sanitize.ts';
 
-/** Answers that are kept: a line that is looked through again and again is not parsed again and again. */
+/** Answers that are kept: a queue that is looked through again and again is not parsed again and again. */
 const answersKept = 10_000;
 /** Names in them, all together: one mail can hold thousands. */
 const namesKept = 100_000;
@@ -41,4 +50,43 @@ export function mailParser(parseBytes: number, parseOf: (request: StoredRequest)
     keep(sequence, answer);
     return answer;
   };
+}
+
+/** `[TRID-20040511-0001]` in a subject is a reference; a mere number or word in brackets is not. */
+const subjectReference = /\[((?:TRID|CLTRID|CTID|TRX|TXN|REF)[-:#_ ]?(?=[\w.-]*\d)[\w.-]{1,64})\]/i;
+
+/** Finds the form and takes from it what it asks for. */
+export function parseRequests({ subject, lines }: Readable): ParsedMail {
+  const sheet = ownLines(lines);
+  const form = forms.find((each) => each.detect(sheet));
+  const found = form?.parse(sheet, subject) ?? { requests: [], problems: quotedForm(lines), moreProblems: 0 };
+  const { requests, problems, moreProblems } = found;
+  return {
+    form: form?.id,
+    subject: sanitizeLine(subject, 200),
+    requests,
+    names: namesOf(requests),
+    operation: requests.every(({ operation }) => operation === requests[0]?.operation)
+      ? requests[0]?.operation
+      : undefined,
+    reference:
+      requests.find(({ reference }) => reference !== undefined)?.reference ??
+      subjectReference.exec(subject.slice(0, 2_000))?.[1],
+    problems,
+    moreProblems,
+  };
+}
+
+/** A form that is only quoted is not read: it is what was said before. That it is there is worth a word. */
+function quotedForm(lines: readonly string[]): Problem[] {
+  const sheet = quotedLines(lines);
+  const [first] = sheet.rows;
+  if (!first) return [];
+  const form = forms.find((each) => each.detect(sheet));
+  return form ? [{ line: first.line, field: form.nameField, code: 'quoted-form', value: '' }] : [];
+}
+
+function namesOf(requests: readonly ParsedRequest[]): readonly DomainName[] {
+  if (requests.length === 1) return requests[0]?.names ?? [];
+  return [...new Map(requests.flatMap(({ names }) => names.map((name) => [name.ascii, name] as const))).values()];
 }

@@ -1,7 +1,7 @@
 // Keeps a mail that no parser comes to the end of from stopping a stage. Takes requests on their way to the parser, gives
 // their lines, or undefined for a mail that is set aside: an error in the log, once, and a note so that it is never tried
 // again. A mail that ends the whole process cannot be noted afterwards: so the first mails after each start, among them all
-// that were under way when the process before died, are noted before and after. Owns nothing but a count.
+// that were under way when the process before died, are noted before and after.
 
 import type { Logger } from '../lib/logger.ts';
 import type { StoredRequest } from '../model/request.ts';

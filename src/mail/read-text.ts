@@ -1,6 +1,6 @@
 // Reads what people see of a mail: subject and text, decoded. Takes a bounded piece and a parser for the mails that need
 // one, gives both, or undefined when nothing can be made of it. A mail of one part, text or HTML, is read here, in one pass
-// and in microseconds; only the others go to the parser. Rejects only when the parser does. Owns nothing.
+// and in microseconds; only the others go to the parser. Rejects only when the parser does.
 
 import { decodeText } from './charset.ts';
 import { htmlCharset, htmlToLines } from './html-text.ts';

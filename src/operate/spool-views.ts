@@ -1,5 +1,5 @@
 // What operators look at, put together from the spool: the log, the journals, what the intake says. Takes the configuration,
-// gives views and a verification; works while the daemon runs and when it does not. Owns nothing; throws what reading
+// gives views and a verification; works while the daemon runs and when it does not. Throws what reading
 // throws, and DamagedLogError for what is not as it was written.
 
 import type { AckEvent } from '../acknowledge/journal/ack-events.ts';

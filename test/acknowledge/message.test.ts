@@ -9,7 +9,7 @@ import { loadLanguages } from '../../src/acknowledge/compose/languages.ts';
 import { fieldsOf } from '../../src/mail/header-fields.ts';
 import { headerText, textPart } from '../../src/acknowledge/compose/mime.ts';
 import { readMail } from '../../src/mail/read-text.ts';
-import { parseRequests } from '../../src/mail/parse-text.ts';
+import { parseRequests } from '../../src/mail/parse-mail.ts';
 import type { StoredRequest } from '../../src/model/request.ts';
 import type { RegistrarBook } from '../../src/config/registrar-book.ts';
 import { unparsedMail } from '../../src/model/parsed-mail.ts';

@@ -6,7 +6,7 @@ import { array, assert as check, asyncProperty, constantFrom, oneof, string } fr
 import { autoReplyReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
 import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/mail/header-fields.ts';
 import { readMail } from '../../src/mail/read-text.ts';
-import { parseRequests } from '../../src/mail/parse-text.ts';
+import { parseRequests } from '../../src/mail/parse-mail.ts';
 import { mailParser } from '../../src/mail/parse-mail.ts';
 import type { ParsedMail } from '../../src/model/parsed-mail.ts';
 import type { StoredRequest } from '../../src/model/request.ts';

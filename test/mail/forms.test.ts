@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as check, constantFrom, oneof, property, string } from 'fast-check';
 import { parseDomainName } from '../../src/mail/domain-name.ts';
-import { parseRequests } from '../../src/mail/parse-text.ts';
+import { parseRequests } from '../../src/mail/parse-mail.ts';
 import type { ParsedMail } from '../../src/model/parsed-mail.ts';
 
 const read = (text: string, subject = ''): ParsedMail => parseRequests({ subject, lines: text.split('\n') });

@@ -12,7 +12,7 @@ import {
   nextChain,
 } from '../../src/spool/mailbox/record-codec.ts';
 import { mailboxName } from '../../src/spool/mailbox/mailbox-file.ts';
-import { mailboxFolder } from '../../src/spool/mailbox/writer.ts';
+import { mailboxFolder } from '../../src/spool/mailbox/mailbox-file.ts';
 import { request } from '../support/memory.ts';
 import { openWriter, readAll, temporaryFolder } from '../support/spool.ts';
 

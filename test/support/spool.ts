@@ -9,7 +9,8 @@ import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { RequestWriter } from '../../src/ports/request-log.ts';
 import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';
-import { openMailboxWriter, type Rotation } from '../../src/spool/mailbox/writer.ts';
+import type { Rotation } from '../../src/spool/mailbox/mailbox-file.ts';
+import { openMailboxWriter } from '../../src/spool/mailbox/writer.ts';
 
 export const largeMailboxes: Rotation = { bytes: 67_108_864, count: 20_000, seconds: 86_400 };
 

@@ -102,3 +102,18 @@ test('every source file opens by saying what it is', () => {
   const mute = sources.filter(({ text }) => !saysWhatItIs(text)).map(({ path }) => path);
   assert.deepEqual(mute, []);
 });
+
+test('a folder has at most 12 files, a file at most 300 lines: what is more is two things', () => {
+  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+  const counts = new Map<string, number>();
+  for (const { parentPath } of files) counts.set(parentPath, (counts.get(parentPath) ?? 0) + 1);
+  assert.deepEqual(
+    [...counts].filter(([, count]) => count > 12),
+    [],
+  );
+  const long = sources.map(({ path, text }) => `${path}: ${text.split('\n').length - 1}`);
+  assert.deepEqual(
+    long.filter((each) => Number(each.split(': ')[1]) > 300),
+    [],
+  );
+});

@@ -1,7 +1,7 @@
 // Remembers what slow lookups gave, so that whoever sends never waits for one whose answer is known. Takes a lookup, gives
 // answers at once when there are any: fresh ones, and old ones while a new lookup runs or fails, for a bounded time. Only
 // the first to ask waits. A lookup that fails is not tried again for a while. Bounded: the answers used longest ago are
-// forgotten, and only so many lookups ahead of need run at once. `get` rejects with the lookup's error. Owns nothing else.
+// forgotten, and only so many lookups ahead of need run at once. `get` rejects with the lookup's error.
 
 import type { Clock } from '../../ports/runtime.ts';
 

@@ -1,5 +1,5 @@
 // What an operator decides: what is parked and comes back, and whether anything is delivered at all. Takes calls of the
-// contract, gives their answers once what they change is durable; throws QueueError. Owns nothing but the decisions.
+// contract, gives their answers once what they change is durable; throws QueueError.
 
 import type { Logger } from '../../lib/logger.ts';
 import { ticketOf } from '../../model/ticket.ts';

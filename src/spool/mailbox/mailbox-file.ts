@@ -6,8 +6,21 @@
 import { join } from 'node:path';
 import { replaceFile } from '../../lib/replace-file.ts';
 import { errorCode } from '../../lib/system-error.ts';
-import type { Disk, DiskFile } from '../../ports/runtime.ts';
+import type { Disk, DiskFile, Runtime } from '../../ports/runtime.ts';
+import type { FencedLock } from '../fencing/fencing.ts';
 import { recordStart } from './record-codec.ts';
+
+/** The folder of mailboxes in a spool. */
+export function mailboxFolder(spool: string): string {
+  return join(spool, 'mailboxes');
+}
+
+/** When a new mailbox is begun. */
+export interface Rotation {
+  readonly bytes: number;
+  readonly count: number;
+  readonly seconds: number;
+}
 
 const namePattern = /^(\d{12})\.mbox$/;
 
@@ -154,4 +167,38 @@ export async function indexedOffset(
   } finally {
     await file.close();
   }
+}
+
+/** The newest mailbox: the only one that is written to. */
+export interface OpenMailbox {
+  readonly file: DiskFile;
+  readonly first: number;
+  readonly path: string;
+  /** Of the file, as long as it has its name. */
+  readonly identity: string | undefined;
+  readonly begun: number;
+  readonly offsets: number[];
+  size: number;
+}
+
+/** Begins the mailbox whose first record will be `first`. A file of that name holds only what was never acknowledged, and is replaced. */
+export async function beginMailbox(
+  runtime: Runtime,
+  lock: FencedLock,
+  folder: string,
+  first: number,
+): Promise<OpenMailbox> {
+  const path = join(folder, mailboxName(first));
+  const file = await lock.replace(path, async () => undefined);
+  await runtime.disk.syncFolder(folder);
+  const identity = runtime.disk.identityNow(path);
+  return { file, first, path, identity, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
+}
+
+/** Finishes a mailbox: all of it is synced already; it gets its index and becomes read-only. */
+export async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox): Promise<void> {
+  await mailbox.file.seal();
+  await mailbox.file.sync();
+  await mailbox.file.close();
+  await writeIndex(disk, folder, mailbox.first, mailbox.offsets);
 }

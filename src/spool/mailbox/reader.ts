@@ -12,7 +12,7 @@ import { isCommitPositionFile, type CommitPosition, readCommitPosition } from '.
 import { BrokenRecord, decodeRecord } from './record-codec.ts';
 import { indexedOffset, listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
 import { readLogId } from '../log-id.ts';
-import { mailboxFolder } from './writer.ts';
+import { mailboxFolder } from './mailbox-file.ts';
 
 /** Where a record starts. */
 interface RecordLocation {

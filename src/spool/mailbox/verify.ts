@@ -9,7 +9,7 @@ import { readCommitPosition } from './commit-position.ts';
 import { BrokenRecord, decodeRecord, firstChain, nextChain } from './record-codec.ts';
 import { listMailboxes, mailboxName, rawRecords } from './mailbox-file.ts';
 import { isRehearsal, readLogId } from '../log-id.ts';
-import { mailboxFolder } from './writer.ts';
+import { mailboxFolder } from './mailbox-file.ts';
 
 /** What a verification found. */
 export interface VerifyReport {

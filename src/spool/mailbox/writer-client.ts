@@ -8,7 +8,7 @@ import type { NewRequest } from '../../model/request.ts';
 import type { RequestWriter } from '../../ports/request-log.ts';
 import { deferred } from '../../lib/async.ts';
 import { startThread } from '../../lib/node/spawn.ts';
-import type { Rotation } from './writer.ts';
+import type { Rotation } from './mailbox-file.ts';
 
 /** What the thread is begun with. */
 export interface Open {

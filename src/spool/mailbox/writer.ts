@@ -2,12 +2,11 @@
 // stable storage. It alone writes the newest mailbox and the commit position. After any error it never writes again: the
 // process ends, and the next writer recovers from the disk.
 
-import { join } from 'node:path';
 import { DamagedLogError, messageOf } from '../../model/errors.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { RequestWriter } from '../../ports/request-log.ts';
 import { deferred, Mutex } from '../../lib/async.ts';
-import type { DiskFile, Runtime, Timer } from '../../ports/runtime.ts';
+import type { Runtime, Timer } from '../../ports/runtime.ts';
 import { type FencedLock, acquireFencedLock } from '../fencing/fencing.ts';
 import { positionText, publishCommitPosition, readCommitPosition } from './commit-position.ts';
 import type { PublishedLine } from '../published-line.ts';
@@ -15,37 +14,21 @@ import { assertJournalsCovered } from '../journal-position.ts';
 import { encodeRecord } from './record-codec.ts';
 import type { Locks } from '../fencing/lock-file.ts';
 import { damagedLogId, logIdFor, readLogId } from '../log-id.ts';
-import { listMailboxes, mailboxName, writeIndex, writeMissingIndexes } from './mailbox-file.ts';
+import {
+  beginMailbox,
+  listMailboxes,
+  mailboxFolder,
+  type OpenMailbox,
+  type Rotation,
+  seal,
+  writeMissingIndexes,
+} from './mailbox-file.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { fingerprintOf } from '../dedup/fingerprint.ts';
 import { Deduplicator } from '../dedup/deduplication.ts';
 
-/** When a new mailbox is begun. */
-export interface Rotation {
-  readonly bytes: number;
-  readonly count: number;
-  readonly seconds: number;
-}
-
 /** How often the files of the log are looked after, in milliseconds. */
 const lookMs = 1_000;
-
-/** The folder of mailboxes in a spool. */
-export function mailboxFolder(spool: string): string {
-  return join(spool, 'mailboxes');
-}
-
-/** The newest mailbox: the only one that is written to. */
-interface OpenMailbox {
-  readonly file: DiskFile;
-  readonly first: number;
-  readonly path: string;
-  /** Of the file, as long as it has its name. */
-  readonly identity: string | undefined;
-  readonly begun: number;
-  readonly offsets: number[];
-  size: number;
-}
 
 class MailboxWriter implements RequestWriter {
   readonly #runtime: Runtime;
@@ -268,23 +251,6 @@ class MailboxWriter implements RequestWriter {
     await this.#publisher.close(true);
     await this.#lock.release();
   }
-}
-
-/** Begins the mailbox whose first record will be `first`. A file of that name holds only what was never acknowledged, and is replaced. */
-async function beginMailbox(runtime: Runtime, lock: FencedLock, folder: string, first: number): Promise<OpenMailbox> {
-  const path = join(folder, mailboxName(first));
-  const file = await lock.replace(path, async () => undefined);
-  await runtime.disk.syncFolder(folder);
-  const identity = runtime.disk.identityNow(path);
-  return { file, first, path, identity, begun: runtime.clock.elapsed(), offsets: [], size: 0 };
-}
-
-/** Finishes a mailbox: all of it is synced already; it gets its index and becomes read-only. */
-async function seal(disk: Runtime['disk'], folder: string, mailbox: OpenMailbox): Promise<void> {
-  await mailbox.file.seal();
-  await mailbox.file.sync();
-  await mailbox.file.close();
-  await writeIndex(disk, folder, mailbox.first, mailbox.offsets);
 }
 
 /**

@@ -4,7 +4,7 @@
 import { messageOf } from '../../../src/model/errors.ts';
 import type { NewRequest } from '../../../src/model/request.ts';
 import type { RequestWriter } from '../../../src/ports/request-log.ts';
-import type { Rotation } from '../../../src/spool/mailbox/writer.ts';
+import type { Rotation } from '../../../src/spool/mailbox/mailbox-file.ts';
 import { type Oracle, Violation } from './oracle.ts';
 import type { SimMachine, SimProcess } from './sim-machine.ts';
 import { locksOf, runtimeOf, runtimeOn } from './sim-runtime.ts';
