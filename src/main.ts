@@ -9,11 +9,12 @@
 
 import { runCommandLine } from './cli/run.ts';
 import type { Config } from './config/config.ts';
-import { exitCode, messageOf, DamagedLogError, ConfigError, InUseError } from './model/errors.ts';
+import { exitCode, messageOf, DamagedLogError, ConfigError, FencedError, InUseError } from './model/errors.ts';
 import { type Logger, makeLogger } from './lib/logger.ts';
 import { nodeRuntime as runtime } from './lib/node/runtime.ts';
 import type { OpenJournal } from './ports/journal.ts';
 import { errorCode, isDiskTrouble } from './lib/system-error.ts';
+import { sleep } from './lib/async.ts';
 import { runCommand } from './lib/node/spawn.ts';
 import type { Stage } from './ports/stage.ts';
 import { acquireFencedLock } from './spool/fencing/fencing.ts';
@@ -114,29 +115,37 @@ async function runStage(stage: StageName, config: Config, version: string): Prom
   return code;
 }
 
-/** How long the supervisor waits before it claims again what a disk in trouble let it lose. */
-const claimAgainMs = 2_000;
+/** The error of whoever lost a race for the spool, in the class that has an exit code; any other as it is. */
+function inUse(error: unknown): Error {
+  if (error instanceof FencedError) return new InUseError(error.message, { cause: error });
+  return error instanceof Error ? error : new Error(messageOf(error));
+}
+
+/** How long the supervisor waits before it takes the lock again that a disk in trouble let it lose. */
+const lockAgainMs = 2_000;
 
 /**
- * Claims the spool for one daemon, and again whenever the claim was lost to the disk's trouble and not to another daemon:
- * the supervisor itself writes nothing, and what its stages write has claims of its own.
+ * Takes the lock of the spool for one daemon, and again whenever it was lost and no other daemon has it (the disk's trouble, or
+ * somebody removed `serve.lock`): the supervisor itself writes nothing, and what its stages write has locks of its own.
  */
 async function holdSpool(spool: string, log: Logger): Promise<{ lost: Promise<Error>; release: () => Promise<void> }> {
   let held = await acquireFencedLock(runtime, lockFiles, spool, 'serve');
+  const folder = runtime.disk.identityNow(spool);
   let released = false;
   const lostToAnother = async (): Promise<Error> => {
     let reason = await held.lost;
-    while (isDiskTrouble(reason) && !released) {
-      log.error({ err: reason }, `the spool cannot be held; next attempt in ${claimAgainMs / 1000} s`);
-      await new Promise<void>((resolve) => {
-        runtime.clock.after(claimAgainMs, resolve);
-      });
+    while (!released) {
+      log.error({ err: reason }, 'the lock of the spool was lost; it is taken again if no other daemon has it');
+      if (isDiskTrouble(reason)) await sleep(runtime.clock, lockAgainMs);
+      else if (runtime.disk.identityNow(spool) !== folder)
+        return new DamagedLogError(`The spool ${spool} was moved or removed while it was in use.`);
       try {
         held = await acquireFencedLock(runtime, lockFiles, spool, 'serve');
         log.warn('the spool is held again');
         reason = await held.lost;
       } catch (error) {
-        reason = error instanceof Error ? error : new Error(messageOf(error));
+        reason = inUse(error);
+        if (!isDiskTrouble(reason)) return reason;
       }
     }
     return reason;
@@ -163,7 +172,7 @@ async function runAll(
   await checkKind(runtime.disk, config.spool.dir, config.serve.rehearsal);
   if (config.serve.rehearsal) log.warn({ spool: config.spool.dir }, 'REHEARSAL: nothing that is kept here counts');
   const held = await holdSpool(config.spool.dir, log).catch((error: unknown) => {
-    if (errorCode(error) === undefined) throw error;
+    if (errorCode(error) === undefined) throw inUse(error);
     throw new ConfigError(
       `The spool ${config.spool.dir} cannot be used: ${messageOf(error)}. It must be a folder that this user may write to; spool.dir (SEAWALL_SPOOL_DIR) says which.`,
     );
@@ -205,11 +214,14 @@ async function runAll(
       log.info({ why }, 'stopping');
       return supervisor.stop();
     });
+    const lost: Error[] = [];
     void held.lost.then((reason) => {
-      log.fatal({ err: reason }, 'another daemon has taken over this spool');
+      lost.push(reason);
+      log.fatal({ err: reason }, messageOf(reason));
       return supervisor.stop();
     });
-    return await supervisor.run();
+    const code = await supervisor.run();
+    return lost.length > 0 ? codeFor(lost[0]) : code;
   } finally {
     await admin?.stop();
     await held.release();

@@ -26,6 +26,21 @@ test('a second writer is refused while the first lives, and told who holds the s
   });
 });
 
+/** Renames a file that the next holder has just removed, as it does with all that others are about to rename. */
+async function renameTooLate(from: string, to: string): Promise<void> {
+  await rm(from);
+  return nodeRuntime.disk.rename(from, to);
+}
+
+test('whoever is overtaken while it takes a lock does not give back the lock of the one that has it now', async (t) => {
+  const spool = await temporaryFolder(t);
+  let released = 0;
+  const locks: Locks = { staleMs: 10, acquire: async () => ({ release: async () => void released++ }) };
+  const overtaken = { ...nodeRuntime, disk: { ...nodeRuntime.disk, rename: renameTooLate } };
+  await assert.rejects(openMailboxWriter(overtaken, locks, spool, largeMailboxes), FencedError);
+  assert.equal(released, 0);
+});
+
 test('the lock that a killed writer left is taken over at once', async (t) => {
   const spool = await temporaryFolder(t);
   // A process that is gone: its pid and start time stand in the epoch file, its lock folder is fresh.

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Daemon, seawall, startDaemon } from '../../loadtest/daemon.ts';
@@ -302,6 +303,21 @@ test('a daemon in another pid namespace says with exit code 75 that one still ho
   const refused = await verb({ environment: { ...process.env, SEAWALL_SPOOL_DIR: spool } }, 'serve');
   assert.equal(refused.code, 75);
   assert.match(refused.stderr, /is in use/);
+});
+
+test('a daemon whose serve.lock is removed takes it again; one whose spool is moved ends with 65, in words', async (t) => {
+  const spool = join(await temporaryFolder(t), 'spool');
+  const on = await daemon(t, { SEAWALL_SPOOL_DIR: spool });
+  await rm(join(spool, 'serve.lock'), { recursive: true });
+  await until(
+    () => readdir(spool),
+    () => on.log().includes('the spool is held again'),
+  );
+  assert.match((await send(on.smtpPort, ['Subject: still here\r\n\r\n']))[0]!, /^250 /);
+  await rename(spool, `${spool}-moved`);
+  const [code] = (await once(on.process, 'exit')) as [number];
+  assert.equal(code, 65);
+  assert.match(on.log(), /(?:was moved or removed while it was in use|was removed, replaced or moved)/);
 });
 
 test('mistakes in the configuration end the daemon at once, in words', async (t) => {

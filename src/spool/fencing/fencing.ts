@@ -211,7 +211,8 @@ export async function acquireFencedLock(
       },
     };
   } catch (error) {
-    if (!doubted) await lock.release();
+    // Whoever was fenced meanwhile would give back the next holder's lock.
+    if (!doubted && !(error instanceof FencedError)) await lock.release();
     throw error;
   }
 }
