@@ -23,7 +23,15 @@ import { lockFiles } from './spool/fencing/lock-file.ts';
 import { checkKind } from './spool/log-id.ts';
 import { openReader } from './spool/mailbox/reader.ts';
 import { openWriterClient } from './spool/mailbox/writer-client.ts';
-import { openViews, replayAcks, type StageName, stages, openMailParser } from './operate/spool-views.ts';
+import {
+  acksVersion,
+  followJournal,
+  openViews,
+  replayAcks,
+  type StageName,
+  stages,
+  openMailParser,
+} from './operate/spool-views.ts';
 
 async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
   const spool = config.spool.dir;
@@ -56,7 +64,12 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
   const { startDeliver } = await import('./deliver/deliver.ts');
   // A damaged acknowledge journal is the other stage's trouble; here it only tells what to show.
   const acksNow = () => replayAcks(spool, (what) => log.warn(what));
-  const acksPending = async () => Math.max(0, (await reader.durable()) - (await acksNow()).settledThrough);
+  const settledThrough = followJournal(
+    runtime.clock,
+    () => acksVersion(spool),
+    async () => (await acksNow()).settledThrough,
+  );
+  const acksPending = async () => Math.max(0, (await reader.durable()) - (await settledThrough()));
   const parseMail = await openMailParser(config, await acksNow(), log);
   return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, parseMail });
 }

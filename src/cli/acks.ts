@@ -1,5 +1,5 @@
 // The verbs about acknowledgements: acks list, show, retry, preview. Take the configuration and their options, print, give an
-// exit code: 78 when a template will not do, 1 when a running stage does not take a retry request in time.
+// exit code: 78 when a template cannot be used, 1 when a running stage does not take a retry request in time.
 
 import type { Preview } from '../acknowledge/compose/preview.ts';
 import { AcksView } from '../operate/acks-view.ts';

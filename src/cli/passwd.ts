@@ -58,7 +58,7 @@ interface RegistrarPassword {
 /** Data alone: tables of the TOML library have no prototype. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? null));
 
-/** The registrar tables of a book as they stand, which may be a book that will not do yet. */
+/** The registrar tables of a book as they stand, which may be a book that cannot be used yet. */
 function tablesOf(file: string, text: string): Record<string, unknown>[] {
   const { registrar } = parseToml(file, text);
   return Array.isArray(registrar) ? registrar.filter(isTable) : [];
@@ -109,7 +109,7 @@ export function withRegistrarPassword(file: string, text: string, { id, user, ha
 
 /**
  * Writes a registrar's password, hashed, into the registrar book.
- * @returns the file, and why the book as a whole will not do yet, if it does not
+ * @returns the file, and why the book as a whole cannot be used yet, if it does not
  * @throws ConfigError
  */
 async function setRegistrarPassword(
@@ -161,5 +161,5 @@ export async function passwdVerb(
   }
   const { file, problem } = await setRegistrarPassword(config, registrar, user, password);
   const done = `The password of ${registrar} is set in ${file}; seawall registrars reload puts it in force.`;
-  return problem === undefined ? [done] : [done, `But the book will not do yet: ${problem}`];
+  return problem === undefined ? [done] : [done, `But the book cannot be used yet: ${problem}`];
 }

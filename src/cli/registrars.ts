@@ -1,5 +1,5 @@
 // The verb `registrars`: shows the book, checks it, and has running stages read it again. Takes the configuration, gives words;
-// throws ConfigError when the book will not do, and an Error when what runs did not take it over. Never prints a hash.
+// throws ConfigError when the book cannot be used, and an Error when what runs did not take it over. Never prints a hash.
 
 import type { Config } from '../config/config.ts';
 import { ConfigError, UsageError } from '../model/errors.ts';

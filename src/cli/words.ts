@@ -1,5 +1,5 @@
 // What every verb needs of words: a line on standard output, and numbers, tickets and times out of the command line. Words that
-// will not do are a UsageError that says what was expected.
+// cannot be used are a UsageError that says what was expected.
 
 import { UsageError } from '../model/errors.ts';
 import { sequenceOf } from '../model/ticket.ts';

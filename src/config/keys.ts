@@ -9,7 +9,7 @@ export interface Key<T> {
   readonly help: string;
   /** What a value must be, for the error message. */
   readonly wants: string;
-  /** Checks a value from TOML; undefined means that it will not do. */
+  /** Checks a value from TOML; undefined means that it cannot be used. */
   readonly check: (value: unknown) => T | undefined;
   /** Turns an environment variable's text into what TOML would have given. */
   readonly fromText: (text: string) => unknown;

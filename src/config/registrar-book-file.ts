@@ -1,5 +1,5 @@
 // The registrar book as a file. Takes TOML, gives a RegistrarBook; keeps the one in force and takes a changed one over as a
-// whole or not at all. A file that will not do is a ConfigError that names the registrar and the key. Owns the book in force.
+// whole or not at all. A file that cannot be used is a ConfigError that names the registrar and the key. Owns the book in force.
 //
 //   [[registrar]]
 //   id = "regsarl"
@@ -124,7 +124,7 @@ export function parseRegistrarBook(file: string, text: string): RegistrarBook {
 export interface BookInForce {
   /** Undefined: there is no book. */
   readonly book: RegistrarBook | undefined;
-  /** Reads the file again; one that will not do is said in the log, and the old book stays in force. */
+  /** Reads the file again; one that cannot be used is said in the log, and the old book stays in force. */
   reload(): Promise<void>;
 }
 
@@ -162,7 +162,7 @@ export async function openRegistrarBook(
         book = await read();
         if (book) log.info({ file, registrars: book.registrars.length, digest: book.digest }, 'registrar book read');
       } catch (error) {
-        log.error({ reason: messageOf(error) }, 'the registrar book will not do: the one before stays in force');
+        log.error({ reason: messageOf(error) }, 'the registrar book cannot be used: the one before stays in force');
       }
     },
   };

@@ -9,7 +9,7 @@ export interface Registrar {
   /** Lower-case letters, digits, `-` and `_`: stands in records, logs and SOAP answers. */
   readonly id: string;
   readonly name: string;
-  /** Language of acknowledgements; absent: the house's. */
+  /** Language of acknowledgements; absent: ack.language. */
   readonly language?: string;
   /** Where acknowledgements go; absent: to the envelope sender. */
   readonly contact?: string;

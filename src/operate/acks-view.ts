@@ -45,7 +45,7 @@ export class AcksView {
     this.note = note;
   }
 
-  /** Replays the journal. A book that will not do, as when somebody is writing it, is a note and no error. */
+  /** Replays the journal. A book that cannot be used, as when somebody is writing it, is a note and no error. */
   static async open(config: Config): Promise<AcksView> {
     const state = new AckState();
     await replayJournal(runtime.disk, config.spool.dir, 'acknowledge', state);

@@ -11,9 +11,11 @@ import { readOpening } from '../model/opening.ts';
 import type { ParseMail } from '../model/parsed-mail.ts';
 import type { Holder, RegistryView, Views } from './views.ts';
 import type { JournalState } from '../ports/journal.ts';
+import type { Clock } from '../ports/runtime.ts';
 import { nodeRuntime } from '../lib/node/runtime.ts';
 import { runCommand } from '../lib/node/spawn.ts';
 import { holderOf } from '../spool/fencing/fencing.ts';
+import { readJournalPosition } from '../spool/journal-position.ts';
 import { replayJournal } from '../spool/journal-file.ts';
 import { isRehearsal } from '../spool/log-id.ts';
 import { openReader } from '../spool/mailbox/reader.ts';
@@ -51,6 +53,38 @@ async function replay<State extends Pick<JournalState<never>, 'apply'>>(
 export async function replayAcks(spool: string, onDamage: OnDamage = giveUp): Promise<AckState> {
   const { AckState: State } = await import('../acknowledge/journal/ack-state.ts');
   return replay(spool, 'acknowledge', new State(), onDamage);
+}
+
+/** A second at least between two replays of a journal for those who only look. */
+const replayMs = 1_000;
+
+/**
+ * How far acknowledging has come, for those who ask often: the journal is replayed when it has changed since, at most once a second,
+ * and once for all who ask at a time.
+ * @param version what changes with the journal; undefined when that cannot be told
+ */
+export function followJournal(
+  clock: Clock,
+  version: () => string | undefined,
+  replayNow: () => Promise<number>,
+): () => Promise<number> {
+  let last:
+    { readonly version: string | undefined; readonly at: number; readonly through: Promise<number> } | undefined;
+  return async () => {
+    const now = clock.elapsed();
+    if (last && now - last.at < replayMs) return last.through;
+    const present = version();
+    if (!last || present === undefined || present !== last.version)
+      last = { version: present, at: now, through: replayNow() };
+    else last = { ...last, at: now };
+    return last.through;
+  };
+}
+
+/** What changes whenever the acknowledge journal is written to. */
+export function acksVersion(spool: string): string | undefined {
+  const position = readJournalPosition(runtime.disk, spool, 'acknowledge');
+  return position && `${position.generation} ${position.length}`;
 }
 
 /**

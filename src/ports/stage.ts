@@ -7,7 +7,7 @@ export interface Stage {
   readonly address?: { readonly host: string; readonly port: number };
   /** Resolves with the reason when the stage cannot go on; whoever started it ends the process. */
   readonly failed: Promise<Error>;
-  /** Reads again what may change while it runs (the registrar book). What will not do is logged, and what was stays. */
+  /** Reads again what may change while it runs (the registrar book). What cannot be used is logged, and what was stays. */
   reload?(): Promise<void>;
   /** Stops in order: nothing new, what is under way is finished, journals closed. */
   stop(): Promise<void>;

@@ -21,7 +21,7 @@ const client = {
   registrar: { id: 'regsarl', by: 'network' as const },
 };
 
-test('a changed book changes language and recipient of the next one; one that will not do changes nothing', async (t) => {
+test('a changed book changes language and recipient of the next one; one that cannot be used changes nothing', async (t) => {
   const here = await Acknowledging.open();
   atEnd(t, () => here.close());
   const sink = await MailSink.open();
@@ -44,7 +44,7 @@ test('a changed book changes language and recipient of the next one; one that wi
   await writeFile(file, book('language = "xx"\ncontact = "other@registres.example"'));
   await stage.reload?.();
   assert.match(
-    String(here.linesOf('the registrar book will not do: the one before stays in force')[0]?.reason),
+    String(here.linesOf('the registrar book cannot be used: the one before stays in force')[0]?.reason),
     /wants the language "xx" for regsarl/,
   );
   assert.deepEqual(await next(), ['accuses@registres.example', 'fr']);

@@ -54,7 +54,7 @@ test('a registrar is known by its network, the narrowest first, by login, certif
 
 const one = (lines: string): string => `[[registrar]]\nid = "a"\nname = "A"\n${lines}\n`;
 
-test('a book that will not do is an error that says where and what', () => {
+test('a book that cannot be used is an error that says where and what', () => {
   const cases: [string, RegExp][] = [
     ['[[registrar]]\nid = "a"\n', /registrar "a": name is missing/],
     [one(''), /registrar "a" could never be known/],

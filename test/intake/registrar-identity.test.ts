@@ -236,7 +236,7 @@ test('messages in progress and bytes in memory are limited for each registrar', 
   assert.match(await large.reply(), /^250/);
 });
 
-test('a changed book holds for the connections there are; one that will not do changes nothing', async (t) => {
+test('a changed book holds for the connections there are; one that cannot be used changes nothing', async (t) => {
   const intake = await guarded(t, `${near}\n${sender}`);
   const client = intake.client('127.0.0.2');
   await client.hello();
@@ -250,7 +250,7 @@ test('a changed book holds for the connections there are; one that will not do c
   assert.match(await client.send(`${message}3\r\n`, 'ops@sender.example'), /^250/);
 });
 
-test('the verbs: a password is set, the book is shown and reloaded, and one that will not do changes nothing', async (t) => {
+test('the verbs: a password is set, the book is shown and reloaded, and one that cannot be used changes nothing', async (t) => {
   const file = join(await temporaryFolder(t), 'registrars.toml');
   await writeFile(file, near);
   const daemon = await startDaemon('intake', { SEAWALL_REGISTRARS_FILE: file });

@@ -1,6 +1,6 @@
 // An acknowledgement as it would be sent, for people who look at it before or afterwards: made of the kept request and of the
 // templates, the registrar book and the configuration as they are now. Takes a request and a language, gives the mail. Sends
-// nothing and writes nothing. A template that will not do is a ConfigError that names file and line.
+// nothing and writes nothing. A template that cannot be used is a ConfigError that names file and line.
 
 import { hash } from 'node:crypto';
 import type { Config } from '../../config/config.ts';

@@ -1,5 +1,5 @@
 // To whom an acknowledgement goes, and in which language. Takes a request and the registrar book in force, gives an address
-// and a language: the registrar's contact and language where the book has them, else the envelope sender and the house's.
+// and a language: the registrar's contact and language where the book has them, else the envelope sender and ack.language.
 // Pure. Looked up anew for each try: when the book changes between two tries the second one may go elsewhere or speak
 // another language, and its Message-ID and ticket stay, so whoever gets both knows them for one.
 
@@ -18,7 +18,7 @@ export interface Recipient {
 
 export type RecipientOf = (request: StoredRequest) => Recipient;
 
-/** The recipient of a request. @param language the house's */
+/** The recipient of a request. @param language for whom the book has none */
 export function recipientOf(
   { client, envelope }: StoredRequest,
   book: RegistrarBook | undefined,

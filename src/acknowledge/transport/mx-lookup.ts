@@ -137,7 +137,7 @@ for (const [network, bits] of [
 ] as const)
   inside.addSubnet(network, bits, 'ipv6');
 
-/** Whether an address is no place for mail that is to leave the house: loopback, private, multicast, or this machine's own. */
+/** Whether an address is no place for mail that is to leave this machine and its network: loopback, private, multicast, or this machine's own. */
 export function isInside(address: string, network: Network): boolean {
   if (inside.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return true;
   return network.ownAddresses().includes(address);

@@ -1,4 +1,4 @@
-// What carries acknowledgements out of the house: a relay, or a folder. The words that senders and transports share.
+// What carries acknowledgements away: a relay, or a folder. The words that senders and transports share.
 
 /** A finished acknowledgement. The same request always gives the same bytes. */
 export interface Outgoing {

@@ -1,5 +1,5 @@
 // The files of access: certificate, key, authorities and clients, read again when they change. Takes their paths from the
-// configuration, hands their contents to the authenticator and the endpoint; throws ConfigError when they will not do at the start.
+// configuration, hands their contents to the authenticator and the endpoint; throws ConfigError when they cannot be used at the start.
 
 import { createSecureContext } from 'node:tls';
 import type { Config } from '../../config/config.ts';

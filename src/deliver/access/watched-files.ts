@@ -22,7 +22,7 @@ export class WatchedFiles {
   #timer: Timer | undefined;
   #stopped = false;
 
-  /** @param changed is called with the contents in the order of the paths; it throws when they will not do */
+  /** @param changed is called with the contents in the order of the paths; it throws when they cannot be used */
   constructor(
     runtime: Pick<Runtime, 'clock' | 'disk'>,
     paths: readonly string[],
@@ -65,7 +65,10 @@ export class WatchedFiles {
         this.#log.info({ files: this.#paths }, 'read again');
       }
     } catch (error) {
-      this.#log.error({ reason: messageOf(error) }, 'a changed file will not do: what was there before stays in force');
+      this.#log.error(
+        { reason: messageOf(error) },
+        'a changed file cannot be used: what was there before stays in force',
+      );
     }
     this.#lookIn(lookMs);
   }

@@ -43,7 +43,7 @@ function valueOf(name: string, xtext: string): string | Refusal {
 
 /**
  * Reads the attributes of a command (XCLIENT_README and XFORWARD_README of Postfix).
- * @returns the attributes, or the refusal when one of them will not do: then none counts
+ * @returns the attributes, or the refusal when one of them cannot be used: then none counts
  */
 export function readAttributes(command: IntroductionCommand, line: string): Attributes | Refusal {
   const attributes = new Map<string, string>();
