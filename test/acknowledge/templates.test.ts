@@ -32,7 +32,7 @@ test('templates: each folder that holds some is a language, and no other', async
   await mkdir(join(folder, 'it'));
   await mkdir(join(folder, 'fr.old'));
   await writeFile(join(folder, 'fr.old', 'acknowledgement.txt.hbs'), '{{#if}}');
-  const shipped = (await readdir(templates)).filter((name) => name !== 'clients');
+  const shipped = (await readdir(templates)).filter((name) => /^[a-z]{2,3}$/.test(name));
   assert.deepEqual([...(await loadAll()).keys()].toSorted(), shipped.toSorted());
   await cp(join(folder, 'fr'), join(folder, 'it'), { recursive: true });
   assert.ok((await loadAll()).has('it'));
