@@ -127,7 +127,10 @@ export function checkSoapAction(header: string | undefined, operation: Operation
   throw bad(`SOAPAction is ${action.slice(0, 200)}, but the Body asks for ${operation}.`);
 }
 
-/** The call as a message of our own making. */
+/**
+ * The call as a message of our own making. So the XML is parsed twice: soap 1.13 takes a message only as a string of XML, its public
+ * interface has no way to hand it a tree that is parsed already, and its own parser must not see what a client sent.
+ */
 export function plainEnvelope({ operation, given }: Call): string {
   const inner = [...given].map(([name, text]) => `<${name}>${escapeXml(text)}</${name}>`).join('');
   return (
