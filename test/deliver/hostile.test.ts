@@ -294,3 +294,22 @@ test('a journal that cannot be written ends the service, not with a promise', as
   store.failure = undefined;
   isFault(await call(failing.url, 'Fetch', args), 'UNAVAILABLE', 503);
 });
+
+test('clients that stop half way and never close do not keep their connections', async (t) => {
+  const stage = await openStage(t, { toml: '[soap]\nidle_seconds = 1\nconnections = 5\n' });
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, () => {
+      const socket = connect({ port: stage.port, host: '127.0.0.1', allowHalfOpen: true });
+      t.after(() => socket.destroy());
+      socket.write('POST /soap HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n<');
+      return new Promise<string>((resolve, reject) => {
+        let text = '';
+        socket.on('data', (piece: Buffer) => (text += piece.toString()));
+        socket.on('end', () => resolve(text));
+        socket.on('error', reject);
+      });
+    }),
+  );
+  for (const answer of answers) match(answer, /^HTTP\/1\.1 408 /);
+  equal((await call(stage.url, 'Hello', { clientId: 'x' })).status, 200);
+});

@@ -73,8 +73,9 @@ export class Endpoint {
     this.#server.on('timeout', (socket: Socket) => socket.destroy());
     this.#server.on('clientError', (error: Error, socket: Socket) => {
       const status = unreadable[errorCode(error) ?? ''] ?? '400 Bad Request';
-      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-      else socket.destroy();
+      // The server's sockets may be half open: after `end` alone, a client that does not close would keep its connection for ever.
+      if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      socket.destroySoon();
     });
   }
 
