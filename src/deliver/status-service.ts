@@ -1,5 +1,5 @@
-// The operations that only tell: Hello and Status. Takes the leaseStore and the log's reader, gives counts, limits and rates;
-// throws what the reader throws. Owns a minute of samples and the timer that takes them.
+// The operations that only tell: Hello and Status. Takes the lease store and the log's reader, gives counts, limits and rates;
+// throws what the reader throws. Holds a minute of samples, and the timer that takes them.
 
 import type { Config } from '../config/config.ts';
 import { messageOf } from '../model/errors.ts';
@@ -8,7 +8,6 @@ import type { RequestReader } from '../ports/request-log.ts';
 import type { Clock, Timer } from '../ports/runtime.ts';
 import type { Output } from './soap/contract.ts';
 import type { LeaseStore } from './leases/lease-store.ts';
-import { Rates } from './rates.ts';
 
 interface Parts {
   readonly limits: Config['soap'];
@@ -21,6 +20,38 @@ interface Parts {
 }
 
 const sampleMs = 5_000;
+
+interface Sample {
+  readonly at: number;
+  readonly received: number;
+  readonly confirmed: number;
+}
+
+const windowMs = 60_000;
+
+/** How fast requests come and go: the slope of two counters over the last minute. Holds a minute of samples at most. */
+export class Rates {
+  #samples: Sample[] = [];
+
+  /** @param at milliseconds that never go back */
+  add(at: number, received: number, confirmed: number): void {
+    this.#samples.push({ at, received, confirmed });
+    // One sample from before the window stays: the slope is to span all of it.
+    while (this.#samples.length > 2 && (this.#samples[1]?.at ?? at) <= at - windowMs) this.#samples.shift();
+  }
+
+  perSecond(): { receivedPerSecond: number; confirmedPerSecond: number } {
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
+    const seconds = first && last ? (last.at - first.at) / 1_000 : 0;
+    const slope = (from: number, to: number): number =>
+      seconds > 0 ? Math.round(((to - from) / seconds) * 1_000) / 1_000 : 0;
+    return {
+      receivedPerSecond: slope(first?.received ?? 0, last?.received ?? 0),
+      confirmedPerSecond: slope(first?.confirmed ?? 0, last?.confirmed ?? 0),
+    };
+  }
+}
 
 export class StatusService {
   readonly #parts: Parts;

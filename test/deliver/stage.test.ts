@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { deferred } from '../../src/lib/async.ts';
-import { Rates } from '../../src/deliver/rates.ts';
+import { Rates } from '../../src/deliver/status-service.ts';
 import { call, envelope, openStage, operation, post, valueOf } from '../support/deliver.ts';
 import { MemoryLog, request, runtimeWith, TurnedClock } from '../support/memory.ts';
 
