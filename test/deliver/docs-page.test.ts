@@ -24,3 +24,13 @@ test('the page explains each operation, and each envelope on it is taken', async
     );
   }
 });
+
+test('the WSDL is given under both names by which clients ask for it', async (t) => {
+  const { url } = await openStage(t);
+  const wsdl = await (await fetch(`${url}?wsdl`)).text();
+  match(wsdl, /<wsdl:definitions|<definitions/);
+  const single = await fetch(`${url}?singleWsdl`);
+  equal(single.headers.get('content-type'), 'text/xml; charset=utf-8');
+  equal(await single.text(), wsdl);
+  ok(!/<(xs|xsd|wsdl):(import|include)/.test(wsdl));
+});

@@ -129,7 +129,8 @@ export class Endpoint {
     const peer = this.#authenticator.peerOf(request);
     this.#authenticator.checkPlace(request, peer);
     const address = `${peer.origin}/soap`;
-    if (/^wsdl\b/i.test(query)) return this.#reply(response, 200, 'text/xml', wsdl(address));
+    // Our WSDL imports nothing, so it is also what .NET asks for as `singleWsdl`.
+    if (/^(single)?wsdl\b/i.test(query)) return this.#reply(response, 200, 'text/xml', wsdl(address));
     return this.#reply(response, 200, 'text/html', docsPage(address));
   }
 
