@@ -91,6 +91,23 @@ test('50,000 requests of a registrar whose server is dead: another one is answer
   assert.equal(here.replay().counts.failed, 0);
 });
 
+test('while a relay is busy the log is read once, not once more for each mail', async (t) => {
+  const world = await around(t);
+  const { here, sink } = world;
+  const count = 3_000;
+  here.log.add(...many(count, 'x@well.example'));
+  let read = 0;
+  const give = here.log.read.bind(here.log);
+  here.log.read = async (...how) => {
+    const requests = await give(...how);
+    read += requests.length;
+    return requests;
+  };
+  await world.start({ relays: [sink.url], waiting_count: 800 });
+  await here.turnUntil(() => sink.taken.length === count);
+  assert.ok(read < count * 1.2, `${read} read`);
+});
+
 test('a relay that puts off one registrar’s mails for days delivers the others’', async (t) => {
   const world = await around(t);
   const { here, sink } = world;

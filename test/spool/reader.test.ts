@@ -93,6 +93,42 @@ test('reads of any size from any place give the same order', async (t) => {
   );
 });
 
+test('single requests out of the newest mailbox, in any order, do not each read it from its beginning', async (t) => {
+  const spool = await temporaryFolder(t);
+  const writer = await openWriter(t, spool);
+  const count = 2_000;
+  const body = `Subject: x\r\n\r\n${'x'.repeat(1_000)}\r\n`;
+  await writer.append(Array.from({ length: count }, () => request(body)));
+  let read = 0;
+  const { disk } = nodeRuntime;
+  const counting: Runtime['disk'] = {
+    ...disk,
+    open: async (path, mode) => {
+      const file = await disk.open(path, mode);
+      const readOf = file.read.bind(file);
+      file.read = async (into, position) => {
+        const got = await readOf(into, position);
+        read += got;
+        return got;
+      };
+      return file;
+    },
+  };
+  for (const how of ['after following it', 'without']) {
+    const reader = openReader({ ...nodeRuntime, disk: counting }, spool);
+    atEnd(t, () => reader.close());
+    if (how !== 'without')
+      for (let after = 0; after < count; after += 100) await reader.read(after, { count: 100, bytes: 1_000_000 });
+    read = 0;
+    for (let each = 0; each < 200; each++) {
+      const sequence = ((each * 1_237) % count) + 1;
+      assert.equal((await reader.read(sequence - 1, { count: 1, bytes: 1 }))[0]?.sequence, sequence);
+    }
+    // The mailbox has about 3 MB. What is not known yet is read once.
+    assert.ok(read < 200 * 65_536 + 5_000_000, `${how}: ${read} bytes`);
+  }
+});
+
 test('a damaged record is never given: the reader says which and where', async (t) => {
   const spool = await temporaryFolder(t);
   const writer = await openWriter(t, spool);

@@ -96,7 +96,7 @@ export class DeliveryQueue {
 
   /** The request of a delivery. Undefined when the log cannot be read: then `failed` has been told. */
   async read(sequence: number): Promise<StoredRequest | undefined> {
-    return this.#uncache(sequence) ?? this.#read(sequence, this.#cacheIsFull ? one : ahead);
+    return this.#uncache(sequence) ?? this.#read(sequence, ahead);
   }
 
   async #read(sequence: number, limit: ReadLimit): Promise<StoredRequest | undefined> {
@@ -105,7 +105,8 @@ export class DeliveryQueue {
       if (request?.sequence !== sequence) {
         throw new DamagedLogError(`The log no longer gives request ${sequence}, which waits for its acknowledgement.`);
       }
-      for (const each of more) if (this.#isWaiting(each.sequence)) this.#keep(each);
+      // They are wanted sooner than what has waited longest in memory, for a destination in trouble.
+      for (const each of more) if (this.#isWaiting(each.sequence)) this.#keep(each, true);
       return request;
     } catch (error) {
       this.#fail(error);
@@ -157,8 +158,9 @@ export class DeliveryQueue {
     let position = state.settledThrough;
     let identified = false;
     while (!signal.aborted) {
-      // When all that could be sent finds no slot, reading on would only make numbers of mails.
-      if (unwritten() >= limit || (this.#destinations.saturated && this.#cacheIsFull)) {
+      // With enough to do, no more is read than finds room in memory: what does not must be read again.
+      const { busy } = this.#destinations;
+      if (unwritten() >= limit || (busy && this.#room < Math.min(batch.count, this.#cacheCount))) {
         await this.#change();
         continue;
       }
@@ -207,12 +209,20 @@ export class DeliveryQueue {
     this.#dueTimer = this.#parts.clock.after(wait, () => this.#wakeAll());
   }
 
-  get #cacheIsFull(): boolean {
-    return this.#cached >= cacheBytes || this.#cache.size >= Math.max(1, this.#parts.limit / 4);
+  get #cacheCount(): number {
+    return Math.max(1, Math.floor(this.#parts.limit / 4));
   }
 
-  #keep(request: StoredRequest): void {
-    if (this.#cacheIsFull || this.#cache.has(request.sequence)) return;
+  /** How many more mails may be in memory. */
+  get #room(): number {
+    return this.#cached >= cacheBytes ? 0 : Math.max(0, this.#cacheCount - this.#cache.size);
+  }
+
+  #keep(request: StoredRequest, instead = false): void {
+    if (this.#cache.has(request.sequence)) return;
+    const [oldest] = this.#cache.keys();
+    if (instead && this.#room === 0 && oldest !== undefined) this.#uncache(oldest);
+    if (this.#room === 0) return;
     this.#cache.set(request.sequence, request);
     this.#cached += request.size;
   }

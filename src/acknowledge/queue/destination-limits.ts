@@ -62,6 +62,8 @@ export class DestinationLimits<Item> {
   readonly #destinations = new Map<string, Destination<Item>>();
   /** Those that could begin another one if there were a slot, the longest unserved first. */
   readonly #ready: Readonly<Record<Kind, Set<Destination<Item>>>> = { fast: new Set(), slow: new Set() };
+  /** Those that answer, at their limit, and have more waiting: the next begins as soon as one ends. */
+  readonly #progressing = new Set<Destination<Item>>();
   readonly #used: Record<Kind, number> = { fast: 0, slow: 0 };
   #sweepAt = sweepCount;
   #closed = false;
@@ -99,9 +101,9 @@ export class DestinationLimits<Item> {
     return undefined;
   }
 
-  /** Whether a destination that answers waits only for a slot: then more work would find none. */
-  get saturated(): boolean {
-    return this.#ready.fast.size > 0;
+  /** Whether a destination that answers at once has more to do than it can take: then there is enough work for now. */
+  get busy(): boolean {
+    return this.#ready.fast.size > 0 || this.#progressing.size > 0;
   }
 
   /** How many wait. */
@@ -116,6 +118,7 @@ export class DestinationLimits<Item> {
     this.#closed = true;
     for (const { timer } of this.#destinations.values()) timer?.cancel();
     for (const ready of Object.values(this.#ready)) ready.clear();
+    this.#progressing.clear();
     this.#destinations.clear();
   }
 
@@ -147,13 +150,17 @@ export class DestinationLimits<Item> {
   /** Notes whether the destination could begin another one. */
   #offer(destination: Destination<Item>): void {
     for (const ready of Object.values(this.#ready)) ready.delete(destination);
+    this.#progressing.delete(destination);
     if (this.#closed || waitingOf(destination) === 0) return;
     // A fifth of the slots is never one destination's: another one's mail finds one free.
     const most = Math.min(
       destination.limit.connections || Infinity,
       this.#slots.fast - Math.floor(this.#slots.fast / 5),
     );
-    if (destination.active >= Math.min(destination.window, most)) return;
+    if (destination.active >= Math.min(destination.window, most)) {
+      if (destination.kind === 'fast') this.#progressing.add(destination);
+      return;
+    }
     const gap = gapOf(destination);
     // A second's worth may begin together (a leaky bucket), then one each gap.
     const wait = destination.due - Math.max(0, 1_000 - gap) - this.#clock.elapsed();

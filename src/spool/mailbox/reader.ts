@@ -30,8 +30,8 @@ class MailboxReader implements RequestReader {
   readonly #spool: string;
   readonly #folder: string;
   readonly #locations = new Map<number, RecordLocation>();
-  /** Where the records of the finished mailbox start that was read last for want of an index. */
-  #scanned: { readonly mailbox: number; readonly offsets: readonly number[] } | undefined;
+  /** Where the first records of one mailbox start, as far as they are known: of the newest, or of one without an index. */
+  #known: { readonly mailbox: number; readonly offsets: number[] } = { mailbox: 0, offsets: [] };
   readonly #waiting = new Set<() => void>();
   #watch: { close(): void } | undefined;
 
@@ -66,7 +66,7 @@ class MailboxReader implements RequestReader {
       // A new writer replaces the last mailbox while we look: look again. What is truly missing stays missing.
       if (errorCode(error) !== 'ENOENT') throw error;
       this.#locations.clear();
-      this.#scanned = undefined;
+      this.#known = { mailbox: 0, offsets: [] };
       return this.#collect(after + 1, this.#position(), limit);
     }
   }
@@ -85,6 +85,7 @@ class MailboxReader implements RequestReader {
         const chunk = Math.min(1_048_576, Math.max(65_536, limit.bytes - bytes));
         for await (const raw of rawRecords(file, location.offset, end, chunk)) {
           const request = this.#decode(raw.bytes, next, name, raw.offset);
+          this.#learn(location.mailbox, next, raw.offset);
           if (requests.length > 0 && bytes + request.size > limit.bytes) return requests;
           requests.push(request);
           bytes += request.size;
@@ -123,6 +124,13 @@ class MailboxReader implements RequestReader {
     }
   }
 
+  /** Notes where a record starts when those before it are known. */
+  #learn(mailbox: number, sequence: number, offset: number): void {
+    if (sequence === mailbox && this.#known.mailbox < mailbox) this.#known = { mailbox, offsets: [] };
+    const { mailbox: known, offsets } = this.#known;
+    if (known === mailbox && offsets.length === sequence - mailbox) offsets.push(offset);
+  }
+
   #remember(next: number, location: RecordLocation): void {
     this.#locations.delete(next);
     this.#locations.set(next, location);
@@ -141,6 +149,8 @@ class MailboxReader implements RequestReader {
     try {
       const live = mailbox === position.mailbox;
       const end = live ? position.offset : await file.size();
+      const learnt = this.#known.mailbox === mailbox ? this.#known.offsets[sequence - mailbox] : undefined;
+      if (learnt !== undefined) return { mailbox, offset: learnt };
       const indexed = live ? undefined : await indexedOffset(disk, this.#folder, mailbox, sequence);
       if (indexed !== undefined && indexed < end) {
         for await (const { bytes } of rawRecords(file, indexed, end, 65_536)) {
@@ -148,16 +158,18 @@ class MailboxReader implements RequestReader {
           break;
         }
       }
-      const known = this.#scanned?.mailbox === mailbox ? this.#scanned.offsets[sequence - mailbox] : undefined;
-      if (known !== undefined) return { mailbox, offset: known };
-      const offsets: number[] = [];
-      for await (const { offset } of rawRecords(file, 0, end)) {
-        offsets.push(offset);
-        if (live && mailbox + offsets.length > sequence) break;
+      if (this.#known.mailbox !== mailbox) this.#known = { mailbox, offsets: [] };
+      const { offsets } = this.#known;
+      const last = mailbox + offsets.length - 1;
+      if (sequence > last) {
+        let next = Math.max(last, mailbox);
+        for await (const { offset } of rawRecords(file, offsets.at(-1) ?? 0, end)) {
+          this.#learn(mailbox, next, offset);
+          if (next++ >= sequence) break;
+        }
       }
       const offset = offsets[sequence - mailbox];
       if (offset === undefined) throw this.#gap(sequence);
-      if (!live) this.#scanned = { mailbox, offsets };
       return { mailbox, offset };
     } finally {
       await file.close();
