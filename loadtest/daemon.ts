@@ -56,6 +56,8 @@ export async function startDaemon(
   const [smtpPort, soapPort, adminPort] = [await freePort(), await freePort(), await freePort()];
   const environment = {
     ...process.env,
+    // What is configured for this machine is not ours.
+    SEAWALL_CONFIG: '',
     SEAWALL_SPOOL_DIR: spool,
     // Here each spool is made for one purpose; the daemon itself tells a rehearsal's from the day's.
     SEAWALL_SPOOL_REHEARSAL_DIR: spool,

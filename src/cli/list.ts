@@ -1,11 +1,33 @@
 // The requests in the spool, one a line, as mailq lists a queue. Takes the views and filters, gives rows in order, read a
 // batch at a time: a million of them cost no memory. A mail is read for what it asks only when that is shown.
 
+import { resolve as absolute } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { nodeRuntime } from '../lib/node/runtime.ts';
+import { exitCode } from '../model/errors.ts';
 import type { Problem, ParsedMail } from '../model/parsed-mail.ts';
+import { openViews } from '../operate/spool-views.ts';
+import { humanAge, humanBytes } from '../operate/status.ts';
 import type { Views } from '../operate/views.ts';
+import { print, sequenceFrom, timeFrom } from './words.ts';
+
+/** The options of the verb. */
+interface ListOptions {
+  readonly json?: boolean;
+  readonly from?: string;
+  readonly to?: string;
+  readonly limit?: string;
+  readonly last?: string;
+  readonly sender?: string;
+  readonly state?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly name?: string;
+  readonly brief?: boolean;
+}
 
 /** Which requests to list. All that is given must hold. */
-export interface ListFilter {
+interface ListFilter {
   readonly from: number;
   readonly to: number;
   readonly limit: number;
@@ -23,7 +45,7 @@ export interface ListFilter {
 }
 
 /** One request, as `seawall list --json` prints it. */
-export interface ListRow {
+interface ListRow {
   readonly sequence: number;
   readonly ticket: string;
   readonly receivedAt: string;
@@ -47,7 +69,7 @@ export interface ListRow {
 }
 
 /** @param now milliseconds since 1970 UTC */
-export async function* listRequests(views: Views, filter: ListFilter, now: number): AsyncGenerator<ListRow> {
+async function* listRequests(views: Views, filter: ListFilter, now: number): AsyncGenerator<ListRow> {
   let after = filter.from - 1;
   let given = 0;
   while (after < filter.to && given < filter.limit) {
@@ -100,10 +122,60 @@ function asked({ form, operation, reference, names, problems }: ParsedMail): Par
 }
 
 /** The names of a row for people: the first one, and how many more; at most `width` characters. */
-export function namesColumn(names: readonly string[], width: number): string {
+function namesColumn(names: readonly string[], width: number): string {
   const [first = '-'] = names;
   const more = names.length > 1 ? ` +${names.length - 1}` : '';
   const points = Array.from(first);
   const room = width - more.length;
   return `${points.length > room ? `${points.slice(0, room - 1).join('')}…` : first}${more}`;
+}
+
+/** Characters of the column with names. */
+const namesWidth = 28;
+
+/** Prints the requests that the options ask for. @throws UsageError */
+export async function list(config: Config, values: ListOptions): Promise<number> {
+  const views = await openViews(config);
+  const now = nodeRuntime.clock.now();
+  const last = values.last === undefined ? undefined : sequenceFrom(values.last, '--last');
+  const filter = {
+    from:
+      values.from !== undefined
+        ? sequenceFrom(values.from, '--from')
+        : last !== undefined
+          ? Math.max(1, (await views.reader.durable()) - last + 1)
+          : 1,
+    to: values.to === undefined ? Infinity : sequenceFrom(values.to, '--to'),
+    limit: values.limit === undefined ? Infinity : sequenceFrom(values.limit, '--limit'),
+    ...(values.sender !== undefined && { sender: values.sender.toLowerCase() }),
+    ...(values.state !== undefined && { state: values.state }),
+    ...(values.since !== undefined && { since: timeFrom(values.since, '--since') }),
+    ...(values.until !== undefined && { until: timeFrom(values.until, '--until') }),
+    ...(values.name !== undefined && { name: values.name.normalize('NFC').toLowerCase() }),
+    ...(values.brief && { brief: true }),
+  };
+  if (!values.json) {
+    print(
+      `${'SEQUENCE'.padStart(10)}  ${'TICKET'.padEnd(14)}  ${'SIZE'.padStart(9)}  ${'AGE'.padStart(7)}  ${'ACKNOWLEDGEMENT'.padEnd(15)}  ${'REGISTRY'.padEnd(9)}  ${values.brief ? '' : `${'NAMES'.padEnd(namesWidth)}  `}SENDER`,
+    );
+  }
+  let count = 0;
+  for await (const row of listRequests(views, filter, now)) {
+    count++;
+    if (values.json) print(JSON.stringify(row));
+    else {
+      const { sequence, ticket, size, ageSeconds, acknowledgement, registry, sender } = row;
+      const names = values.brief ? '' : `${namesColumn(row.unicodeNames ?? [], namesWidth).padEnd(namesWidth)}  `;
+      const shown = sender === '' ? '<>' : sender.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+      print(
+        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${humanBytes(size).padStart(9)}  ${humanAge(ageSeconds).padStart(7)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${shown}`,
+      );
+    }
+    // A reader that is slower than we are (a pager) is waited for.
+    if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve));
+  }
+  if (!values.json)
+    print(count === 0 ? `No requests in ${absolute(config.spool.dir)}.` : `${count} request${count === 1 ? '' : 's'}.`);
+  await views.reader.close();
+  return exitCode.ok;
 }

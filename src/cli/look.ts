@@ -1,6 +1,7 @@
 // The verbs that only look: status, cat, verify. Take the configuration and their options, print, give an exit code. They work
 // while the daemon runs and when it does not.
 
+import { resolve } from 'node:path';
 import { print, sequenceFrom } from './words.ts';
 import type { Config } from '../config/config.ts';
 import { exitCode, UsageError } from '../model/errors.ts';
@@ -8,11 +9,11 @@ import { collectStatus, formatStatus, humanBytes } from '../operate/status.ts';
 import { nodeRuntime } from '../lib/node/runtime.ts';
 import { openViews, verifySpool } from '../operate/spool-views.ts';
 
-/** What stands where, at a glance. */
-export async function status(config: Config, json = false): Promise<number> {
+/** What stands where, at a glance. @param origin where the configuration came from, in words */
+export async function status(config: Config, origin: string, json = false): Promise<number> {
   const views = await openViews(config);
   const report = await collectStatus(views, nodeRuntime.clock.now());
-  print(json ? JSON.stringify(report, null, 2) : formatStatus(report));
+  print(json ? JSON.stringify({ configuration: origin, ...report }, null, 2) : formatStatus(report, origin));
   await views.reader.close();
   return exitCode.ok;
 }
@@ -55,7 +56,7 @@ export async function verify(config: Config): Promise<number> {
   for (const note of report.notes) print(`note: ${note}`);
   for (const problem of report.problems) print(`PROBLEM: ${problem}`);
   print(
-    `${report.requests} requests in ${report.mailboxes} mailboxes, ${humanBytes(report.bytes)}: ${report.problems.length === 0 ? 'all is well' : 'NOT well'}`,
+    `${report.requests} requests in ${report.mailboxes} mailboxes of ${resolve(config.spool.dir)}, ${humanBytes(report.bytes)}: ${report.problems.length === 0 ? 'all is well' : 'NOT well'}`,
   );
   if (report.chain) print(`chain ${report.chain}`);
   return report.problems.length === 0 ? exitCode.ok : exitCode.failed;

@@ -3,17 +3,17 @@
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { cat, status, verify } from './look.ts';
-import { print, sequenceFrom, timeFrom } from './words.ts';
-import { type Config, describeConfig, makeConfig } from '../config/config.ts';
+import { print } from './words.ts';
+import { type Config, describeConfig } from '../config/config.ts';
+import { loadConfig } from '../config/load-config.ts';
 import { ConfigError, exitCode, InUseError, messageOf, UsageError } from '../model/errors.ts';
 import { readOpening } from '../model/opening.ts';
 import { formatOpening, openingReport } from '../operate/opening-status.ts';
-import { listRequests, namesColumn } from './list.ts';
-import { humanAge, humanBytes } from '../operate/status.ts';
+import { list } from './list.ts';
 import { passwdVerb } from './passwd.ts';
 import { keepAlive, nodeRuntime } from '../lib/node/runtime.ts';
 import { registrarsVerb } from './registrars.ts';
-import { openViews, type StageName, stages } from '../operate/spool-views.ts';
+import { assertSpool, type StageName, stages } from '../operate/spool-views.ts';
 
 const usage = `seawall: keeps registration requests in the order in which they came
 
@@ -49,8 +49,8 @@ usage: seawall VERB [options]
   config                 every configuration key with its default, as TOML
   help, --version
 
-Every verb takes --config FILE (or SEAWALL_CONFIG). An environment variable overrides each key: smtp.port is
-SEAWALL_SMTP_PORT. Exit codes: 0 well, 1 failed, 64 wrong use, 65 damaged, 74 disk trouble, 75 in use, 78 configuration.`;
+Every verb takes --config FILE (or SEAWALL_CONFIG; without either /etc/seawall/seawall.toml is read, if it is there). An environment
+variable overrides each key: smtp.port is SEAWALL_SMTP_PORT. Exit codes: 0 well, 1 failed, 64 wrong use, 65 damaged, 74 disk trouble, 75 in use, 78 configuration.`;
 
 const options = {
   config: { type: 'string' },
@@ -120,18 +120,6 @@ const taken: Readonly<Record<string, readonly (keyof Options)[]>> = {
   help: [],
 };
 
-async function loadConfig(values: Options): Promise<Config> {
-  const name = values.config ?? process.env['SEAWALL_CONFIG'];
-  if (name === undefined || name === '') return makeConfig(undefined, process.env);
-  let text: string;
-  try {
-    text = (await nodeRuntime.disk.readFile(name)).toString('utf8');
-  } catch (error) {
-    throw new ConfigError(`The configuration file ${name} cannot be read: ${messageOf(error)}`);
-  }
-  return makeConfig({ name, text }, process.env);
-}
-
 async function version(): Promise<string> {
   const text = (await nodeRuntime.disk.readFile(new URL('../../package.json', import.meta.url).pathname)).toString(
     'utf8',
@@ -157,6 +145,9 @@ async function serve(config: Config, values: Options, stage: string | undefined,
   // Whatever a library still holds open, a stage that has stopped is over.
   return process.exit(await daemon.runStage(known, config, await version()));
 }
+
+/** The verbs that look at a spool: one that is not there is a mistake, and not an empty list. */
+const looking = ['status', 'list', 'cat', 'verify', 'acks list', 'acks show', 'acks retry', 'acks preview'];
 
 /** When it opens, for the banner; nothing when it is always open. */
 function openingLine(config: Config): string {
@@ -188,54 +179,6 @@ Stop with Ctrl-C.
 `;
 }
 
-/** Characters of the column with names. */
-const namesWidth = 28;
-
-async function list(config: Config, values: Options): Promise<number> {
-  const views = await openViews(config);
-  const now = nodeRuntime.clock.now();
-  const last = values.last === undefined ? undefined : sequenceFrom(values.last, '--last');
-  const filter = {
-    from:
-      values.from !== undefined
-        ? sequenceFrom(values.from, '--from')
-        : last !== undefined
-          ? Math.max(1, (await views.reader.durable()) - last + 1)
-          : 1,
-    to: values.to === undefined ? Infinity : sequenceFrom(values.to, '--to'),
-    limit: values.limit === undefined ? Infinity : sequenceFrom(values.limit, '--limit'),
-    ...(values.sender !== undefined && { sender: values.sender.toLowerCase() }),
-    ...(values.state !== undefined && { state: values.state }),
-    ...(values.since !== undefined && { since: timeFrom(values.since, '--since') }),
-    ...(values.until !== undefined && { until: timeFrom(values.until, '--until') }),
-    ...(values.name !== undefined && { name: values.name.normalize('NFC').toLowerCase() }),
-    ...(values.brief && { brief: true }),
-  };
-  if (!values.json) {
-    print(
-      `${'SEQUENCE'.padStart(10)}  ${'TICKET'.padEnd(14)}  ${'SIZE'.padStart(9)}  ${'AGE'.padStart(7)}  ${'ACKNOWLEDGEMENT'.padEnd(15)}  ${'REGISTRY'.padEnd(9)}  ${values.brief ? '' : `${'NAMES'.padEnd(namesWidth)}  `}SENDER`,
-    );
-  }
-  let count = 0;
-  for await (const row of listRequests(views, filter, now)) {
-    count++;
-    if (values.json) print(JSON.stringify(row));
-    else {
-      const { sequence, ticket, size, ageSeconds, acknowledgement, registry, sender } = row;
-      const names = values.brief ? '' : `${namesColumn(row.unicodeNames ?? [], namesWidth).padEnd(namesWidth)}  `;
-      const shown = sender === '' ? '<>' : sender.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
-      print(
-        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${humanBytes(size).padStart(9)}  ${humanAge(ageSeconds).padStart(7)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${shown}`,
-      );
-    }
-    // A reader that is slower than we are (a pager) is waited for.
-    if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve));
-  }
-  if (!values.json) print(count === 0 ? 'No requests.' : `${count} request${count === 1 ? '' : 's'}.`);
-  await views.reader.close();
-  return exitCode.ok;
-}
-
 async function run(args: string[], daemon: Daemon): Promise<number> {
   const { values, positionals } = parseCommandLine(args);
   const [first = 'help', second] = positionals;
@@ -256,9 +199,10 @@ async function run(args: string[], daemon: Daemon): Promise<number> {
   if (rest.length > 0 || (most === 0 && argument !== undefined))
     throw new UsageError(`${verb} got more words than it takes. See seawall --help.`);
   if (verb === 'config') return (print(describeConfig()), exitCode.ok);
-  const config = await loadConfig(values);
+  const { config, origin } = await loadConfig(nodeRuntime.disk, values.config, process.env);
   if (verb === 'serve') return serve(config, values, argument, daemon);
-  if (verb === 'status') return status(config, values.json);
+  if (looking.includes(verb) && values.sample !== true) await assertSpool(config.spool.dir, origin);
+  if (verb === 'status') return status(config, origin, values.json);
   if (verb === 'list') return list(config, values);
   if (verb === 'cat') return cat(config, values, argument);
   if (verb === 'passwd') return printAll(await passwdVerb(config, values, argument));

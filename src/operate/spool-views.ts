@@ -2,10 +2,12 @@
 // gives views and a verification; works while the daemon runs and when it does not. Throws what reading
 // throws, and DamagedLogError for what is not as it was written.
 
+import { resolve } from 'node:path';
 import type { AckEvent } from '../acknowledge/journal/ack-events.ts';
 import type { AckState } from '../acknowledge/journal/ack-state.ts';
 import type { Config } from '../config/config.ts';
-import { DamagedLogError } from '../model/errors.ts';
+import { ConfigError, DamagedLogError, messageOf } from '../model/errors.ts';
+import { errorCode } from '../lib/system-error.ts';
 import { type Logger, silent } from '../lib/logger.ts';
 import { readOpening } from '../model/opening.ts';
 import type { ParseMail } from '../model/parsed-mail.ts';
@@ -105,6 +107,23 @@ export async function openMailParser(config: Config, state: AckState, log: Logge
 async function replayLeases(spool: string, onDamage: OnDamage = giveUp): Promise<RegistryView> {
   const { LeaseState } = await import('../deliver/leases/lease-state.ts');
   return replay(spool, 'deliver', new LeaseState(), onDamage);
+}
+
+/**
+ * That there is something to look at.
+ * @param origin where the configuration came from, in words
+ * @throws ConfigError that says which configuration and which spool were used
+ */
+export async function assertSpool(spool: string, origin: string): Promise<void> {
+  let what = 'is empty';
+  try {
+    if ((await runtime.disk.list(spool)).length > 0) return;
+  } catch (error) {
+    what = errorCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${messageOf(error)})`;
+  }
+  throw new ConfigError(
+    `There is no spool: the folder ${resolve(spool)} ${what}. spool.dir (SEAWALL_SPOOL_DIR) says where it is; configuration file: ${origin}.`,
+  );
 }
 
 /** What operators look at, read from the spool now: works while the daemon runs and when it does not. */

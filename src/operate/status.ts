@@ -212,8 +212,8 @@ export function humanAge(seconds: number): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
-/** The report as a few lines for a terminal. */
-export function formatStatus(report: StatusReport): string {
+/** The report as a few lines for a terminal. @param origin where the configuration came from, in words */
+export function formatStatus(report: StatusReport, origin?: string): string {
   const { acknowledgements: acks, registry, disk, stages } = report;
   const oldest = registry.oldestWaiting;
   const stageLine = stages
@@ -225,6 +225,7 @@ export function formatStatus(report: StatusReport): string {
   return [
     ...(report.rehearsal ? ['REHEARSAL        nothing in this spool counts'] : []),
     ...report.problems.map((what) => `PROBLEM          ${what} Run seawall verify; the numbers below end there.`),
+    ...(origin === undefined ? [] : [`Configuration    ${origin}`]),
     `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
     `Stages           ${stageLine || 'none has ever run here'}`,
     `Intake           ${formatIntake(report.intake)}`,

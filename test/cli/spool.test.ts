@@ -1,0 +1,68 @@
+// A verb says which configuration and which spool it looks at, and does not take a spool that is not there for an empty one.
+
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { openWriter, temporaryFolder } from '../support/spool.ts';
+import { verb } from '../support/verbs.ts';
+
+const missing = Object.assign(new Error('ENOENT: no such file or directory'), { code: 'ENOENT' });
+
+/** A disk with these files only. */
+const diskOf = (files: Record<string, string>) => ({
+  async readFile(path: string): Promise<Buffer> {
+    const text = files[path];
+    if (text === undefined) throw missing;
+    return Buffer.from(text);
+  },
+});
+
+test('without a name the configuration in /etc/seawall is taken, if there is one; a file that is named must be there', async () => {
+  const files = { '/etc/seawall/seawall.toml': '[smtp]\nport = 26\n', '/b.toml': '[smtp]\nport = 27\n' };
+  const found = async (
+    ...[named, environment, disk = files]: [string?, Record<string, string>?, Record<string, string>?]
+  ) => {
+    const { config, origin } = await loadConfig(diskOf(disk), named, environment ?? {});
+    return [config.smtp.port, origin];
+  };
+  assert.deepEqual(await found(), [26, '/etc/seawall/seawall.toml']);
+  assert.deepEqual(await found(undefined, { SEAWALL_CONFIG: '/b.toml' }), [27, '/b.toml']);
+  assert.deepEqual(await found('/b.toml', { SEAWALL_CONFIG: '/c.toml' }), [27, '/b.toml']);
+  assert.deepEqual(await found(undefined, { SEAWALL_CONFIG: '' }), [2525, 'none (SEAWALL_CONFIG is empty)']);
+  assert.match(
+    String((await found(undefined, {}, {}))[1]),
+    /^none \(no --config, no SEAWALL_CONFIG, and no \/etc\/seawall/,
+  );
+  await assert.rejects(found('/c.toml'), /The configuration file \/c\.toml cannot be read/);
+});
+
+test('a verb on a spool that is not there, or on an empty folder, names folder and configuration, and ends with 78', async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = join(folder, 'seawall.toml');
+  const spool = join(folder, 'spool');
+  await writeFile(file, `[spool]\ndir = ${JSON.stringify(spool)}\n`);
+  const environment = { ...process.env, SEAWALL_CONFIG: file };
+  const verbs = ['status', 'list', 'cat 1', 'verify', 'acks list', 'acks show 1', 'acks retry --all', 'acks preview 1'];
+  const refuse = async (why: string): Promise<void> => {
+    for (const words of verbs) {
+      const { stdout, stderr, code } = await verb({ environment }, ...words.split(' '));
+      assert.deepEqual([code, stdout], [78, ''], words);
+      assert.ok(stderr.includes(`the folder ${spool} ${why}`) && stderr.includes(file), stderr);
+    }
+  };
+  await refuse('does not exist');
+  await mkdir(spool);
+  await refuse('is empty');
+  await openWriter(t, spool);
+  const { stdout, code } = await verb({ environment }, 'status');
+  assert.equal(code, 0);
+  assert.ok(stdout.includes(file) && stdout.includes(spool));
+  assert.match((await verb({ environment }, 'list')).stdout, new RegExp(`No requests in ${spool}\\.`));
+});
+
+test('what the example clients take from the environment disturbs no verb', async () => {
+  const environment = { ...process.env, SEAWALL_CONFIG: '', REGISTRY_USER: 'backend', REGISTRY_PASSWORD: 'secret' };
+  assert.equal((await verb({ environment }, 'acks', 'preview', '--sample', '--language', 'en')).code, 0);
+});
