@@ -1,7 +1,7 @@
 <?php
 // Pulls requests from Seawall, first in first out, into a folder: one file for each, named by its ticket.
 //   php registry.php http://127.0.0.1:8025/soap FOLDER [until-empty]
-// Name and password, where they are needed: SEAWALL_USER and SEAWALL_PASSWORD in the environment.
+// Name and password, where they are needed: REGISTRY_USER and REGISTRY_PASSWORD in the environment.
 // May be killed at any moment: started again it goes on where it was, and writes no request twice.
 if ($argc < 3) exit("usage: registry.php URL FOLDER [until-empty]\n");
 [, $url, $folder] = $argv;
@@ -11,7 +11,7 @@ ini_set('default_socket_timeout', 90);
 
 function connect($url) {
     $options = ['exceptions' => true, 'features' => SOAP_SINGLE_ELEMENT_ARRAYS, 'cache_wsdl' => WSDL_CACHE_NONE];
-    if (getenv('SEAWALL_USER')) $options += ['login' => getenv('SEAWALL_USER'), 'password' => getenv('SEAWALL_PASSWORD')];
+    if (getenv('REGISTRY_USER')) $options += ['login' => getenv('REGISTRY_USER'), 'password' => getenv('REGISTRY_PASSWORD')];
     return new SoapClient("$url?wsdl", $options);
 }
 

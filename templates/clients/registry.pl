@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # Pulls requests from Seawall, first in first out, into a folder: one file for each, named by its ticket.
 #   perl registry.pl http://127.0.0.1:8025/soap FOLDER [until-empty]
-# Name and password, where they are needed: SEAWALL_USER and SEAWALL_PASSWORD in the environment.
+# Name and password, where they are needed: REGISTRY_USER and REGISTRY_PASSWORD in the environment.
 # May be killed at any moment: started again it goes on where it was, and writes no request twice.
 use strict; use warnings;
 use SOAP::Lite;
@@ -12,7 +12,7 @@ my ($url, $folder, $until_empty) = @ARGV;
 die "usage: registry.pl URL FOLDER [until-empty]\n" unless defined $folder;
 mkdir $folder;
 my $soap = SOAP::Lite->default_ns('urn:seawall:registry:1')->autotype(0)->proxy($url, timeout => 90);
-sub SOAP::Transport::HTTP::Client::get_basic_credentials { @ENV{qw(SEAWALL_USER SEAWALL_PASSWORD)} }
+sub SOAP::Transport::HTTP::Client::get_basic_credentials { @ENV{qw(REGISTRY_USER REGISTRY_PASSWORD)} }
 
 # Calls an operation. Dies with the code of the Fault (LEASE_HELD ...), or with what the transport says.
 sub ask {

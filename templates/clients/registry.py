@@ -2,7 +2,7 @@
 
     python3 registry.py http://127.0.0.1:8025/soap FOLDER [until-empty]
 
-Name and password, where they are needed: SEAWALL_USER and SEAWALL_PASSWORD in the environment. Needs zeep.
+Name and password, where they are needed: REGISTRY_USER and REGISTRY_PASSWORD in the environment. Needs zeep.
 May be killed at any moment: started again it goes on where it was, and writes no request twice.
 """
 import hashlib, os, sys, time
@@ -16,8 +16,8 @@ os.makedirs(folder, exist_ok=True)
 
 def connect():
     session = requests.Session()
-    if "SEAWALL_USER" in os.environ:
-        session.auth = (os.environ["SEAWALL_USER"], os.environ["SEAWALL_PASSWORD"])
+    if "REGISTRY_USER" in os.environ:
+        session.auth = (os.environ["REGISTRY_USER"], os.environ["REGISTRY_PASSWORD"])
     return zeep.Client(url + "?wsdl", transport=zeep.Transport(session=session, operation_timeout=90))
 
 
