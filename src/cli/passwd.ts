@@ -7,17 +7,29 @@ import type { Config } from '../config/config.ts';
 import { ConfigError, messageOf, UsageError } from '../model/errors.ts';
 import { hashPassword } from '../lib/auth/password-hash.ts';
 import { readPassword } from './ask-password.ts';
-import { nodeRuntime as runtime } from '../lib/node/runtime.ts';
+import { isRoot, nodeRuntime as runtime } from '../lib/node/runtime.ts';
+import { replaceFile } from '../lib/replace-file.ts';
+import { ownerOfSpool } from '../operate/spool-views.ts';
 import { errorCode } from '../lib/system-error.ts';
 import { parseRegistrarBook } from '../config/registrar-book-file.ts';
 import { isTable, parseToml } from '../config/toml.ts';
 
-async function replaceFile(path: string, text: string): Promise<void> {
-  const file = await runtime.disk.open(`${path}.new`, 'replace');
-  await file.write(Buffer.from(text), 0);
-  await file.sync();
-  await file.close();
-  await runtime.disk.rename(`${path}.new`, path);
+/**
+ * Replaces a file that the daemon reads: it goes on belonging to whom it belongs, and one that root makes anew belongs to the
+ * spool's owner.
+ */
+async function put(config: Config, path: string, text: string): Promise<void> {
+  const old = await runtime.disk.accessOf(path);
+  const owner = old ?? (isRoot() ? await ownerOfSpool(config.spool.dir) : undefined);
+  const access = old ?? (owner && { ...owner, mode: 0o640 });
+  try {
+    await replaceFile(runtime.disk, path, Buffer.from(text), { access });
+  } catch (error) {
+    if (errorCode(error) !== 'EPERM' || !access) throw error;
+    throw new ConfigError(
+      `${path} belongs to user ${access.user}, and what this user writes could not be given to that one: the daemon may not be able to read it. Run passwd as root, or as the owner of the file.`,
+    );
+  }
 }
 
 async function hashOf(password: string): Promise<string> {
@@ -44,7 +56,7 @@ async function setClientPassword(
     if (errorCode(error) !== 'ENOENT') throw error;
     return Buffer.alloc(0);
   });
-  await replaceFile(path, withPassword(path, before.toString('utf8'), { name, roles, hash }));
+  await put(config, path, withPassword(path, before.toString('utf8'), { name, roles, hash }));
   return path;
 }
 
@@ -127,7 +139,7 @@ async function setRegistrarPassword(
     throw new ConfigError(`The registrar book ${file} cannot be read: ${messageOf(error)}`);
   });
   const text = withRegistrarPassword(file, before.toString('utf8'), { id, user, hash: await hashOf(password) });
-  await replaceFile(file, text);
+  await put(config, file, text);
   try {
     parseRegistrarBook(file, text);
     return { file, problem: undefined };

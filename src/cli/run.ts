@@ -13,7 +13,7 @@ import { list } from './list.ts';
 import { passwdVerb } from './passwd.ts';
 import { keepAlive, nodeRuntime } from '../lib/node/runtime.ts';
 import { registrarsVerb } from './registrars.ts';
-import { assertSpool, type StageName, stages } from '../operate/spool-views.ts';
+import { actAsOwner, assertSpool, refuseForeignRoot, type StageName, stages } from '../operate/spool-views.ts';
 
 const usage = `seawall: keeps registration requests in the order in which they came
 
@@ -200,7 +200,12 @@ async function run(args: string[], daemon: Daemon): Promise<number> {
     throw new UsageError(`${verb} got more words than it takes. See seawall --help.`);
   if (verb === 'config') return (print(describeConfig()), exitCode.ok);
   const { config, origin } = await loadConfig(nodeRuntime.disk, values.config, process.env);
-  if (verb === 'serve') return serve(config, values, argument, daemon);
+  if (verb === 'serve') {
+    await refuseForeignRoot(config.spool.dir);
+    return serve(config, values, argument, daemon);
+  }
+  // passwd writes files that are not the spool's.
+  if (verb !== 'passwd') await actAsOwner(config.spool.dir);
   if (looking.includes(verb) && values.sample !== true) await assertSpool(config.spool.dir, origin);
   if (verb === 'status') return status(config, origin, values.json);
   if (verb === 'list') return list(config, values);

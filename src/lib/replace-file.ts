@@ -1,9 +1,10 @@
 // Puts a whole new file in the place of another, so that whoever reads the name finds the old content or the new one and nothing
 // between. The new content is written beside it under a temporary name that must not exist (a symbolic link there is
-// removed, never followed), and renamed. Fails as the disk does, and then leaves what was there and no temporary file.
+// removed, never followed), and renamed; it has the owner and the permissions of the old file, so that whoever could use that one
+// can use the new one. Fails as the disk does, and then leaves what was there and no temporary file.
 
 import { dirname } from 'node:path';
-import type { Disk, DiskFile } from '../ports/runtime.ts';
+import type { Access, Disk, DiskFile } from '../ports/runtime.ts';
 import { errorCode } from './system-error.ts';
 
 /** How a file is put in place. */
@@ -12,6 +13,8 @@ export interface Replacement {
   readonly temporary?: string;
   /** Whether the content is on stable storage before it gets its name. Default: true. */
   readonly sync?: boolean;
+  /** Owner and permissions of the new file. Default: those of the old one, as far as this user may give them. */
+  readonly access?: Access | undefined;
   /** Runs directly before the renaming; when it throws nothing is replaced. */
   readonly check?: () => void;
 }
@@ -26,6 +29,17 @@ async function create(disk: Disk, path: string): Promise<DiskFile> {
   }
 }
 
+/** Gives the new file to whom the old one belonged. Who may not do that keeps it, but for a file that must be somebody's. */
+async function give(disk: Disk, file: DiskFile, path: string, wanted: Access | undefined): Promise<void> {
+  const access = wanted ?? (await disk.accessOf(path));
+  if (!access) return;
+  try {
+    await file.setAccess(access);
+  } catch (error) {
+    if (wanted || errorCode(error) !== 'EPERM') throw error;
+  }
+}
+
 /**
  * Puts a file with what `fill` writes in the place of `path`. The folder is not synced.
  * @returns the file, open for writing
@@ -34,10 +48,11 @@ export async function openReplacement(
   disk: Disk,
   path: string,
   fill: (file: DiskFile) => Promise<void>,
-  { temporary = `${path}.new`, sync = true, check }: Replacement = {},
+  { temporary = `${path}.new`, sync = true, access, check }: Replacement = {},
 ): Promise<DiskFile> {
   const file = await create(disk, temporary);
   try {
+    await give(disk, file, path, access);
     await fill(file);
     if (sync) await file.sync();
     check?.();

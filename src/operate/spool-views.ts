@@ -2,7 +2,7 @@
 // gives views and a verification; works while the daemon runs and when it does not. Throws what reading
 // throws, and DamagedLogError for what is not as it was written.
 
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { AckEvent } from '../acknowledge/journal/ack-events.ts';
 import type { AckState } from '../acknowledge/journal/ack-state.ts';
 import type { Config } from '../config/config.ts';
@@ -13,8 +13,8 @@ import { readOpening } from '../model/opening.ts';
 import type { ParseMail } from '../model/parsed-mail.ts';
 import type { Holder, RegistryView, Views } from './views.ts';
 import type { JournalState } from '../ports/journal.ts';
-import type { Clock } from '../ports/runtime.ts';
-import { nodeRuntime } from '../lib/node/runtime.ts';
+import type { Access, Clock } from '../ports/runtime.ts';
+import { becomeUser, isRoot, nodeRuntime } from '../lib/node/runtime.ts';
 import { runCommand } from '../lib/node/spawn.ts';
 import { holderOf } from '../spool/fencing/fencing.ts';
 import { readJournalPosition } from '../spool/journal-position.ts';
@@ -107,6 +107,31 @@ export async function openMailParser(config: Config, state: AckState, log: Logge
 async function replayLeases(spool: string, onDamage: OnDamage = giveUp): Promise<RegistryView> {
   const { LeaseState } = await import('../deliver/leases/lease-state.ts');
   return replay(spool, 'deliver', new LeaseState(), onDamage);
+}
+
+/** Whose the spool is: who began the log, and before that whose folder it is; undefined when there is none to be seen. */
+export async function ownerOfSpool(spool: string): Promise<Access | undefined> {
+  try {
+    return (await runtime.disk.accessOf(join(spool, 'log-id'))) ?? (await runtime.disk.accessOf(spool));
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+/** As root on a spool of another user: acts as that one from here on, so that what is written is the daemon's to use. */
+export async function actAsOwner(spool: string): Promise<void> {
+  const owner = isRoot() ? await ownerOfSpool(spool) : undefined;
+  if (owner && owner.user !== 0) becomeUser(owner);
+}
+
+/** Nobody runs a daemon as root on a spool of another user: its owner could not use what it leaves. @throws ConfigError */
+export async function refuseForeignRoot(spool: string): Promise<void> {
+  const owner = isRoot() ? await ownerOfSpool(spool) : undefined;
+  if (!owner || owner.user === 0) return;
+  throw new ConfigError(
+    `The spool ${resolve(spool)} belongs to user ${owner.user}, and this is root: what root writes there its owner could not use. Run it as that user (setpriv --reuid ${owner.user} --regid ${owner.group} --init-groups seawall serve), or give root the whole spool (chown -R).`,
+  );
 }
 
 /**

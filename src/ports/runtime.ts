@@ -19,6 +19,13 @@ export interface Ids {
   randomBytes(count: number): Buffer;
 }
 
+/** To whom a file belongs, and its permission bits. */
+export interface Access {
+  readonly user: number;
+  readonly group: number;
+  readonly mode: number;
+}
+
 /** An open file. Every position and size is in bytes. */
 export interface DiskFile {
   /** Reads up to `into.length` bytes; gives how many were read, 0 at the end. */
@@ -32,6 +39,8 @@ export interface DiskFile {
   seal(): Promise<void>;
   /** Whether nobody may write to the file. */
   isSealed(): Promise<boolean>;
+  /** Gives the file another owner or other permissions, where they differ. @throws EPERM where this user may not */
+  setAccess(access: Access): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -54,6 +63,8 @@ export interface Disk {
   list(folder: string): Promise<string[]>;
   /** Size in bytes, or undefined when there is no such file. */
   sizeOf(path: string): Promise<number | undefined>;
+  /** Owner and permissions of a file or folder; undefined when there is none. */
+  accessOf(path: string): Promise<Access | undefined>;
   /** What tells the file of that name from every other file, at once; undefined when there is none. */
   identityNow(path: string): string | undefined;
   rename(from: string, to: string): Promise<void>;

@@ -78,6 +78,7 @@ test('a writer that another has replaced acknowledges nothing, damages nothing a
     size: () => file.size(),
     seal: () => file.seal(),
     isSealed: () => file.isSealed(),
+    setAccess: (access) => file.setAccess(access),
     close: () => file.close(),
   });
   const slow: Runtime = {

@@ -3,12 +3,13 @@
 // Everything else takes them from here through ports/runtime.ts. Failures are Node's own, with their system code.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { constants, type FSWatcher, readFileSync, readlinkSync, statSync, watch } from 'node:fs';
+import { constants, type FSWatcher, type Stats, readFileSync, readlinkSync, statSync, watch } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { promises as dns } from 'node:dns';
 import { hostname, networkInterfaces } from 'node:os';
 import { errorCode } from '../system-error.ts';
 import type {
+  Access,
   Clock,
   Disk,
   DiskFile,
@@ -70,6 +71,12 @@ class NodeFile implements DiskFile {
     return ((await this.#handle.stat()).mode & 0o222) === 0;
   }
 
+  async setAccess({ user, group, mode }: Access): Promise<void> {
+    const { uid, gid, mode: now } = await this.#handle.stat();
+    if (uid !== user || gid !== group) await this.#handle.chown(user, group);
+    if ((now & 0o7777) !== mode) await this.#handle.chmod(mode);
+  }
+
   close(): Promise<void> {
     return this.#handle.close();
   }
@@ -97,18 +104,24 @@ const flags: Record<OpenMode, number> = {
   replace: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW,
 };
 
+async function statOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 const disk: Disk = {
   open: async (path, mode) => new NodeFile(await open(path, flags[mode], 0o640)),
   readFile: (path) => readFile(path),
   readFileNow: (path) => readFileSync(path),
   list: (folder) => readdir(folder),
-  async sizeOf(path) {
-    try {
-      return (await stat(path)).size;
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return undefined;
-      throw error;
-    }
+  sizeOf: async (path) => (await statOf(path))?.size,
+  async accessOf(path) {
+    const found = await statOf(path);
+    return found && { user: found.uid, group: found.gid, mode: found.mode & 0o7777 };
   },
   identityNow(path) {
     const found = statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -212,6 +225,22 @@ const network: Network = {
 export function keepAlive(): Timer {
   const timer = setInterval(() => undefined, 2 ** 31 - 1);
   return { cancel: () => clearInterval(timer) };
+}
+
+/** Whether this process may do whatever it likes to anybody's files. */
+export const isRoot = (): boolean => process.geteuid?.() === 0;
+
+/** Gives up being root for good: becomes this user, with the groups that it has. */
+export function becomeUser({ user, group }: Access): void {
+  const { initgroups } = process as { initgroups?: (user: number, group: number) => void };
+  try {
+    initgroups?.(user, group);
+  } catch {
+    // A user without a name has no groups but this one.
+    process.setgroups?.([group]);
+  }
+  process.setgid?.(group);
+  process.setuid?.(user);
 }
 
 /** The machine we are on. */
