@@ -35,6 +35,8 @@ export function recipientOf(
 /** Behind the last @, as DNS and limits want it: lower case, A-labels; an address literal as it stands. Empty when there is none. */
 export function domainOf(address: string): string {
   const domain = address.slice(address.lastIndexOf('@') + 1);
+  // Asked for each mail; the common case needs no IDNA.
+  if (/^[a-z0-9.-]*\.[a-z]+$/.test(domain) && !domain.includes('xn--')) return domain;
   if (domain.startsWith('[')) return domain.toLowerCase();
   return domainToASCII(domain).replace(/\.$/, '');
 }

@@ -49,8 +49,7 @@ export class JournalWriter {
   /** Takes note of what became of a request; it is written with the next group. */
   record(happening: Happening): void {
     this.#gathered.push(happening);
-    if (this.#gathered.length >= groupCount) this.#writeSoon();
-    else this.#timer ??= this.#clock.after(groupMs, () => this.#writeSoon());
+    this.#schedule();
   }
 
   /** Writes events now, outside the groups. @throws when the journal does */
@@ -66,32 +65,41 @@ export class JournalWriter {
 
   /** Writes what is gathered and closes the journal. After a failure it only closes. */
   async close(): Promise<void> {
-    this.#writeSoon();
+    while (this.#gathered.length > 0 && !this.#broken) await this.#write();
     await this.#writing;
     await this.#journal.close();
   }
 
-  #writeSoon(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
+  /** Each write is a sync: the next one waits until it is worth one, too. */
+  #schedule(): void {
+    if (this.#gathered.length === 0 || this.#broken) return;
+    if (this.#gathered.length >= groupCount) void this.#write();
+    else this.#timer ??= this.#clock.after(groupMs, () => void this.#write());
   }
 
-  async #writeAll(): Promise<void> {
-    while (this.#gathered.length > 0 && !this.#broken) {
-      const group = this.#gathered;
-      this.#gathered = [];
-      this.#underWay = group.length;
-      try {
-        await this.#journal.append(eventsOf(group));
-      } catch (error) {
-        this.abandon();
-        this.#failed(error instanceof Error ? error : new Error(String(error)));
-        return;
-      }
-      this.#underWay = 0;
-      this.#written(group.map((happening) => happening.sequence));
+  #write(): Promise<void> {
+    this.#writing ??= this.#writeGroup().finally(() => {
+      this.#writing = undefined;
+      this.#schedule();
+    });
+    return this.#writing;
+  }
+
+  async #writeGroup(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const group = this.#gathered;
+    this.#gathered = [];
+    this.#underWay = group.length;
+    try {
+      await this.#journal.append(eventsOf(group));
+    } catch (error) {
+      this.abandon();
+      this.#failed(error instanceof Error ? error : new Error(String(error)));
+      return;
     }
+    this.#underWay = 0;
+    this.#written(group.map((happening) => happening.sequence));
   }
 }
 
