@@ -26,7 +26,6 @@ import { openWriterClient } from './spool/mailbox/writer-client.ts';
 import {
   acksVersion,
   followJournal,
-  openViews,
   replayAcks,
   type StageName,
   stages,
@@ -180,7 +179,7 @@ async function runAll(
 ): Promise<number> {
   const { Supervisor } = await import('./operate/supervisor.ts');
   const { startAdmin } = await import('./operate/http-server.ts');
-  const { collectStatus } = await import('./operate/status.ts');
+  const { statusNow } = await import('./operate/status.ts');
   const { log, flush } = makeLogger('supervisor', config.log);
   await checkKind(runtime.disk, config.spool.dir, config.serve.rehearsal);
   if (config.serve.rehearsal) log.warn({ spool: config.spool.dir }, 'REHEARSAL: nothing that is kept here counts');
@@ -212,11 +211,9 @@ async function runAll(
   try {
     admin = await startAdmin({
       ...config.admin,
-      health: () => {
-        const detail = supervisor.health();
-        return { ok: detail.every(({ state }) => state === 'working'), detail };
-      },
-      status: async () => collectStatus(await openViews(config), runtime.clock.now()),
+      stages: () => supervisor.health(),
+      status: () => statusNow(config),
+      clock: runtime.clock,
       log,
     });
     process.on('SIGHUP', () => {

@@ -7,7 +7,7 @@ import { nodeRuntime } from '../lib/node/runtime.ts';
 import { exitCode } from '../model/errors.ts';
 import type { Problem, ParsedMail } from '../model/parsed-mail.ts';
 import { openViews } from '../operate/spool-views.ts';
-import { humanAge, humanBytes } from '../operate/status.ts';
+import { humanAge, humanBytes } from '../operate/human.ts';
 import type { Views } from '../operate/views.ts';
 import { print, sequenceFrom, timeFrom } from './words.ts';
 

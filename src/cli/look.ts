@@ -5,16 +5,27 @@ import { resolve } from 'node:path';
 import { print, sequenceFrom } from './words.ts';
 import type { Config } from '../config/config.ts';
 import { exitCode, UsageError } from '../model/errors.ts';
-import { collectStatus, formatStatus, humanBytes } from '../operate/status.ts';
-import { nodeRuntime } from '../lib/node/runtime.ts';
+import { nagiosReport } from '../operate/health.ts';
+import { humanBytes } from '../operate/human.ts';
+import { formatStatus, statusNow } from '../operate/status.ts';
 import { openViews, verifySpool } from '../operate/spool-views.ts';
 
-/** What stands where, at a glance. @param origin where the configuration came from, in words */
-export async function status(config: Config, origin: string, json = false): Promise<number> {
-  const views = await openViews(config);
-  const report = await collectStatus(views, nodeRuntime.clock.now());
+/**
+ * What stands where, at a glance; or for monitoring whether all is well.
+ * @param origin where the configuration came from, in words
+ */
+export async function status(
+  config: Config,
+  origin: string,
+  { json = false, check = false }: { json?: boolean; check?: boolean },
+): Promise<number> {
+  const report = await statusNow(config);
+  if (check) {
+    const { text, code } = nagiosReport(report.checks);
+    print(text);
+    return code;
+  }
   print(json ? JSON.stringify({ configuration: origin, ...report }, null, 2) : formatStatus(report, origin));
-  await views.reader.close();
   return exitCode.ok;
 }
 

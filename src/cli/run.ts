@@ -10,6 +10,7 @@ import { ConfigError, exitCode, InUseError, messageOf, UsageError } from '../mod
 import { readOpening } from '../model/opening.ts';
 import { formatOpening, openingReport } from '../operate/opening-status.ts';
 import { list } from './list.ts';
+import { unknownHealth } from '../operate/health.ts';
 import { passwdVerb } from './passwd.ts';
 import { keepAlive, nodeRuntime } from '../lib/node/runtime.ts';
 import { registrarsVerb } from './registrars.ts';
@@ -22,6 +23,7 @@ usage: seawall VERB [options]
   serve                  run the daemon: intake, acknowledge and deliver, restarted when they die
   serve STAGE            run one stage: ${stages.join(', ')}
   status                 counts, positions, what waits and who runs      [--json]
+      --check                              for monitoring: a line a check, exit code 0 ok, 1 warning, 2 critical, 3 unknown
   list                   the requests, one a line                        [--json] [filters]
       --from N --to N --limit N --last N   by sequence or ticket
       --sender TEXT                        envelope sender contains TEXT
@@ -55,6 +57,7 @@ variable overrides each key: smtp.port is SEAWALL_SMTP_PORT. Exit codes: 0 well,
 const options = {
   config: { type: 'string' },
   json: { type: 'boolean' },
+  check: { type: 'boolean' },
   headers: { type: 'boolean' },
   envelope: { type: 'boolean' },
   from: { type: 'string' },
@@ -106,7 +109,7 @@ export interface Daemon {
 /** Which options a verb takes besides --config. A verb may have two words. */
 const taken: Readonly<Record<string, readonly (keyof Options)[]>> = {
   serve: [],
-  status: ['json'],
+  status: ['json', 'check'],
   list: ['json', 'from', 'to', 'limit', 'last', 'sender', 'state', 'since', 'until', 'name', 'brief'],
   cat: ['headers', 'envelope'],
   'acks list': ['json', 'state', 'limit'],
@@ -207,7 +210,7 @@ async function run(args: string[], daemon: Daemon): Promise<number> {
   // passwd writes files that are not the spool's.
   if (verb !== 'passwd') await actAsOwner(config.spool.dir);
   if (looking.includes(verb) && values.sample !== true) await assertSpool(config.spool.dir, origin);
-  if (verb === 'status') return status(config, origin, values.json);
+  if (verb === 'status') return status(config, origin, values);
   if (verb === 'list') return list(config, values);
   if (verb === 'cat') return cat(config, values, argument);
   if (verb === 'passwd') return printAll(await passwdVerb(config, values, argument));
@@ -233,6 +236,11 @@ export async function runCommandLine(args: string[], daemon: Daemon): Promise<vo
   try {
     process.exitCode = await run(args, daemon);
   } catch (error) {
+    if (args[0] === 'status' && args.includes('--check')) {
+      print(`SEAWALL UNKNOWN - ${messageOf(error)}`);
+      process.exitCode = unknownHealth;
+      return;
+    }
     process.stderr.write(`seawall: ${messageOf(error)}\n`);
     process.exitCode =
       error instanceof UsageError

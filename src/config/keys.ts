@@ -205,6 +205,16 @@ export const keys = {
     host: text('127.0.0.1', 'address to listen on'),
     port: port(8026, 'port for health and status'),
   },
+  health: {
+    relay_seconds: number(120, 0, day, 'critical when no relay has been reached for so long; 0: never'),
+    ack_seconds: number(
+      300,
+      0,
+      60 * day,
+      'critical when a request has waited so long for its first acknowledgement; 0: never',
+    ),
+    pull_seconds: number(3_600, 0, 60 * day, 'a warning when a request has waited so long for the registry; 0: never'),
+  },
   spool: {
     dir: text('./spool', 'folder of the log and the journals', /./, 'a folder'),
     rehearsal_dir: text('', 'the same for rehearsals; empty: spool.dir with -rehearsal behind it'),

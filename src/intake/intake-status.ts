@@ -10,6 +10,8 @@ import type { RegistrarsState } from './policy/registrars.ts';
 
 /** The file's content. */
 export interface IntakeStatus extends Load {
+  /** What MAIL gets just now, when it is not taken; `due`: by the opening, and nothing is wrong. */
+  readonly answer?: { readonly code: number; readonly text: string; readonly due: boolean };
   /** Since this process began. */
   readonly counts: IntakeCounts;
   /** Where there is a registrar book. */

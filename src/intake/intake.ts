@@ -17,7 +17,7 @@ import { type ClockReport, unknownClock } from './clock/clock-sync.ts';
 import { ClockMonitor } from './clock/clock-monitor.ts';
 import { FreeSpaceMonitor } from './policy/free-space-monitor.ts';
 import { OpeningGate } from './policy/opening-gate.ts';
-import { IntakeStatusFile } from './intake-status.ts';
+import { type IntakeStatus, IntakeStatusFile } from './intake-status.ts';
 import { Registrars } from './policy/registrars.ts';
 import { NotSequencedError, type Kept, Sequencer } from './sequencer.ts';
 import { Refusal } from './smtp/replies.ts';
@@ -121,12 +121,23 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     }
   };
 
+  /** What MAIL gets now, when it is not taken. That something is wrong comes before that it is not the hour. */
+  const answerNow = (): IntakeStatus['answer'] | undefined => {
+    const ours = admission.mail(0);
+    const { refusal, due } = ours instanceof Refusal ? { refusal: ours, due: false } : (gate.refusal ?? {});
+    // Without the countdown, which would be news every second.
+    const text = refusal?.message.replace(/ \(in [^)]*\)$/, '') ?? '';
+    return refusal && { code: refusal.responseCode, text, due: due ?? false };
+  };
+
   const publisher = new IntakeStatusFile(runtime, spool.dir);
   let publishing: Timer | undefined;
   const publish = (): void => {
     publishing?.cancel();
+    const answer = answerNow();
     publisher.say({
       ...admission.load,
+      ...(answer && { answer }),
       counts: server.counts,
       ...(registrars && { registrars: registrars.state }),
       clock: watch.report,

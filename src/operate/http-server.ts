@@ -1,31 +1,53 @@
-// The operations endpoint: takes GET requests, gives health and status. Reads only; owns its socket. An error in making an
-// answer is a 500 in words, and never more than that.
+// The operations endpoint: takes GET requests, gives liveness, readiness, health and status as JSON. Reads only; owns its socket. An
+// error in making an answer is a 500 in words, and never more than that.
 
 import { createServer } from 'node:http';
 import { messageOf } from '../model/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { listenAt } from '../lib/listen.ts';
+import type { Clock } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
+import { worstOf } from './health.ts';
+import type { StatusReport } from './status.ts';
+import type { StageHealth } from './supervisor.ts';
 
 /** What the endpoint answers with. */
 export interface AdminParts {
   readonly host: string;
   readonly port: number;
-  /** Whether all is well, and in what state. */
-  readonly health: () => { readonly ok: boolean; readonly detail: unknown };
-  readonly status: () => Promise<unknown>;
+  readonly stages: () => readonly StageHealth[];
+  readonly status: () => Promise<StatusReport>;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Starts the endpoint: GET /health (200 or 503) and GET /status, both JSON. */
-export async function startAdmin({ host, port, health, status, log }: AdminParts): Promise<Stage> {
+/** Monitoring asks often, and each report reads journals: for so long the last one will do. */
+const freshMs = 1_000;
+
+/**
+ * Starts the endpoint: GET /livez (200 while the supervisor runs), /readyz (whether every stage works and mail is taken), /health
+ * (whether all is well, check by check), each 200 or 503, and /status.
+ */
+export async function startAdmin({ host, port, stages, status, clock, log }: AdminParts): Promise<Stage> {
+  let last: { readonly at: number; readonly report: Promise<StatusReport> } | undefined;
+  const recent = (): Promise<StatusReport> => {
+    const at = clock.elapsed();
+    if (!last || at - last.at >= freshMs) last = { at, report: status() };
+    return last.report;
+  };
+  const judged = async (ready: boolean): Promise<{ code: number; body: unknown }> => {
+    const all = (await recent()).checks;
+    const checks = ready ? all.filter(({ name }) => name === 'mail') : all;
+    const level = worstOf(checks);
+    const ok = level !== 'critical' && stages().every(({ state }) => state === 'working');
+    return { code: ok ? 200 : 503, body: { ok, level: ok ? level : 'critical', stages: stages(), checks } };
+  };
   const answer = async (path: string | undefined): Promise<{ code: number; body: unknown }> => {
-    if (path === '/health') {
-      const { ok, detail } = health();
-      return { code: ok ? 200 : 503, body: { ok, stages: detail } };
-    }
+    if (path === '/livez') return { code: 200, body: { ok: true } };
+    if (path === '/readyz') return judged(true);
+    if (path === '/health') return judged(false);
     if (path === '/status') return { code: 200, body: await status() };
-    return { code: 404, body: { error: 'Not here. Try /health or /status.' } };
+    return { code: 404, body: { error: 'Not here. Try /health, /livez, /readyz or /status.' } };
   };
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
     const send = (code: number, body: unknown): void => {

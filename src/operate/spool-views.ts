@@ -176,6 +176,12 @@ export async function openViews(config: Config): Promise<Views> {
     clock: async () => intake?.clock ?? (await import('../intake/clock/clock-sync.ts')).askClock(runCommand),
     intake,
     sending: await readTransportStatus(runtime, spool),
+    sends: config.ack.enabled,
+    bounds: {
+      relaySeconds: config.health.relay_seconds,
+      ackSeconds: config.health.ack_seconds,
+      pullSeconds: config.health.pull_seconds,
+    },
     reader,
     parseMail: await openMailParser(config, acks, silent),
     acks,

@@ -1,6 +1,7 @@
 // The state of a spool at a glance: takes the views, gives a report, and words for it. Works whether or not a daemon runs.
 
-import { ticketOf } from '../model/ticket.ts';
+import type { Config } from '../config/config.ts';
+import { nodeRuntime } from '../lib/node/runtime.ts';
 import {
   type ClockReport,
   clockReport,
@@ -9,7 +10,17 @@ import {
   type OpeningReport,
   openingReport,
 } from './opening-status.ts';
+import { type Check, checksOf, formatChecks, silentSeconds } from './health.ts';
+import { humanAge, humanBytes } from './human.ts';
+import { openViews } from './spool-views.ts';
 import type { Holder, IntakeView, RegistrarsView, TransportView, Views } from './views.ts';
+
+/** The oldest request that still waits for something. */
+interface Oldest {
+  readonly ticket: string;
+  readonly receivedAt: string;
+  readonly ageSeconds: number;
+}
 
 /** What `seawall status --json` prints. Times are UTC, ages in seconds. */
 export interface StatusReport {
@@ -20,6 +31,8 @@ export interface StatusReport {
   readonly at: string;
   /** What is damaged, in words; empty when nothing is known to be. */
   readonly problems: readonly string[];
+  /** Whether all is well, thing by thing. */
+  readonly checks: readonly Check[];
   readonly opening: OpeningReport;
   readonly clock: ClockReport;
   readonly kept: number;
@@ -33,18 +46,18 @@ export interface StatusReport {
     readonly failed: number;
     /** Mails that no parser came to an end with: acknowledged without quoting them, never read again. */
     readonly poisoned: number;
+    /** The oldest that nobody has tried to acknowledge. */
+    readonly oldestUntried: Oldest | null;
   };
+  /** Whether acknowledgements are sent at all (ack.enabled). */
+  readonly sends: boolean;
   readonly registry: {
     readonly confirmedThrough: number;
     readonly ready: number;
     readonly leased: number;
     readonly parked: number;
     readonly confirmed: number;
-    readonly oldestWaiting: {
-      readonly ticket: string;
-      readonly receivedAt: string;
-      readonly ageSeconds: number;
-    } | null;
+    readonly oldestWaiting: Oldest | null;
   };
   readonly stages: readonly Holder[];
   /** Where the intake stands under load; null when none runs. */
@@ -69,50 +82,57 @@ export interface StatusReport {
   } | null;
 }
 
-async function receivedAt(views: Views, sequence: number): Promise<number | undefined> {
+async function oldestOf(views: Views, sequence: number | undefined, now: number): Promise<Oldest | null> {
+  if (sequence === undefined) return null;
   const [request] = await views.reader.read(sequence - 1, { count: 1, bytes: 1 });
-  return request?.receivedAt;
+  if (!request) return null;
+  const { ticket, receivedAt } = request;
+  const ageSeconds = Math.max(0, Math.round((now - receivedAt) / 1000));
+  return { ticket, receivedAt: new Date(receivedAt).toISOString(), ageSeconds };
+}
+
+/** The first request that is neither settled nor waits for another try. */
+function firstUntried({ acks }: Views, kept: number): number | undefined {
+  let at = acks.settledFrom(0) + 1;
+  while (at <= kept && acks.stateOf(at) === 'retrying') at = acks.settledFrom(at) + 1;
+  return at <= kept ? at : undefined;
 }
 
 /** @param now milliseconds since 1970 UTC */
 export async function collectStatus(views: Views, now: number): Promise<StatusReport> {
-  const { reader, acks, registry, free, floor } = views;
+  const { reader, acks, registry, free, floor, intake } = views;
   const kept = await reader.durable();
   const settled = acks.counts.sent + acks.counts.skipped + acks.counts.failed;
   const [[first] = [undefined]] = registry.line(kept);
-  const oldest = first === undefined ? undefined : await receivedAt(views, first);
-  const last = kept > 0 ? await receivedAt(views, kept) : undefined;
-  return {
+  const opening = openingReport(views.opening, now);
+  // An opening that lets mail in already does not wait for the clock any more.
+  const waits = opening.state === 'before' || intake?.answer !== undefined;
+  const seen = {
     spool: views.spool,
     logId: (await reader.logId()) ?? null,
     rehearsal: views.rehearsal,
     at: new Date(now).toISOString(),
     problems: views.problems,
-    opening: openingReport(views.opening, now),
-    clock: clockReport(await views.clock(), views.intake?.clockTrouble),
+    opening,
+    clock: clockReport(await views.clock(), waits ? intake?.clockTrouble : undefined),
     kept,
-    lastReceivedAt: last === undefined ? null : new Date(last).toISOString(),
+    lastReceivedAt: (await oldestOf(views, kept > 0 ? kept : undefined, now))?.receivedAt ?? null,
     acknowledgements: {
       settledThrough: acks.settledThrough,
       waiting: Math.max(0, kept - settled),
       retrying: acks.pendingCount,
       ...acks.counts,
       poisoned: acks.poisonedCount,
+      oldestUntried: await oldestOf(views, firstUntried(views, kept), now),
     },
+    sends: views.sends,
     registry: {
       confirmedThrough: registry.confirmedThrough,
       ...registry.counts(kept, now),
-      oldestWaiting:
-        oldest === undefined || first === undefined
-          ? null
-          : {
-              ticket: ticketOf(first),
-              receivedAt: new Date(oldest).toISOString(),
-              ageSeconds: Math.max(0, Math.round((now - oldest) / 1000)),
-            },
+      oldestWaiting: await oldestOf(views, first, now),
     },
     stages: views.holders,
-    intake: views.intake ? intakeNow(views.intake, now) : null,
+    intake: intake ? intakeNow(intake, now) : null,
     sending: views.sending ? sendingNow(views.sending, now) : null,
     disk: free
       ? {
@@ -122,18 +142,30 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
         }
       : null,
   };
+  return { ...seen, checks: checksOf(seen, views.bounds) };
+}
+
+/** The report of a configuration's spool as it stands now. */
+export async function statusNow(config: Config): Promise<StatusReport> {
+  const views = await openViews(config);
+  try {
+    return await collectStatus(views, nodeRuntime.clock.now());
+  } finally {
+    await views.reader.close();
+  }
 }
 
 const full = ({ used, most }: IntakeView['line']): IntakeView['line'] => ({ used, most });
 
 function intakeNow(
-  { at, level, why, connections, memory, line, counts, registrars }: IntakeView,
+  { at, level, why, answer, connections, memory, line, counts, registrars }: IntakeView,
   now: number,
 ): NonNullable<StatusReport['intake']> {
   const saidSecondsAgo = Math.max(0, Math.round((now - at) / 1000));
   return {
     level,
     why,
+    ...(answer && { answer }),
     connections: full(connections),
     memory: full(memory),
     line: full(line),
@@ -167,16 +199,24 @@ function formatSending(sending: StatusReport['sending']): string {
   return [`by ${carriers.join(', ')}`, ...bad, ...more].join('; ');
 }
 
-/** An intake that has said nothing for longer stands still: it speaks every ten seconds, or as soon as anything changes. */
-const silentSeconds = 25;
+/** What becomes of mail just now. */
+function standingOf({ level, why, answer }: NonNullable<StatusReport['intake']>): string {
+  const words: Readonly<Record<string, string>> = {
+    slow: 'SLOW',
+    defer: 'DEFERS with 451',
+    refuse: 'REFUSES with 421',
+  };
+  if (answer && words[level] === undefined)
+    return `${answer.due ? 'answers' : answer.code < 500 ? 'DEFERS' : 'REFUSES'} with ${answer.code} (${answer.text})`;
+  return `${words[level] ?? 'takes all'}${why === '' ? '' : ` (${why})`}`;
+}
 
-function formatIntake(intake: StatusReport['intake']): string {
-  if (!intake) return 'does not run';
-  const { level, why, connections, memory, line, counts, saidSecondsAgo } = intake;
-  const words = { normal: 'takes all', slow: 'SLOW', defer: 'DEFERS with 451', refuse: 'REFUSES with 421' };
-  const standing = level in words ? words[level as keyof typeof words] : level;
+function formatIntake({ intake, stages }: StatusReport): string {
+  const runs = stages.some(({ stage, state }) => stage === 'intake' && state !== 'dead');
+  if (!intake) return runs ? 'HAS SAID NOTHING: it starts, or the disk does not take its word' : 'does not run';
+  const { connections, memory, line, counts, saidSecondsAgo } = intake;
   return (
-    `${standing}${why === '' ? '' : ` (${why})`}; ${connections.used} of ${connections.most} connections, ` +
+    `${standingOf(intake)}; ${connections.used} of ${connections.most} connections, ` +
     `${line.used} wait for the disk, ${humanBytes(memory.used)} in memory; ` +
     `${counts.repeated} copies told their first ticket, ${counts.deferred} sent away for now, ${counts.refused} for good` +
     (saidSecondsAgo > silentSeconds ? `; HAS SAID NOTHING FOR ${humanAge(saidSecondsAgo)}` : '')
@@ -192,24 +232,10 @@ function formatRegistrars({ book, size, strangers, byId }: RegistrarsView): stri
   );
 }
 
-/** A number of bytes for people. */
-export function humanBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
-}
-
-/** A number of seconds for people. */
-export function humanAge(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
+/** Whether the opening lets mail in, and nothing does take it. */
+function takesNone({ opening, intake }: StatusReport): boolean {
+  if (opening.state !== 'open' && opening.state !== 'always') return false;
+  return !intake || intake.level === 'refuse' || intake.level === 'defer' || intake.answer !== undefined;
 }
 
 /** The report as a few lines for a terminal. @param origin where the configuration came from, in words */
@@ -227,14 +253,15 @@ export function formatStatus(report: StatusReport, origin?: string): string {
     ...report.problems.map((what) => `PROBLEM          ${what} Run seawall verify; the numbers below end there.`),
     ...(origin === undefined ? [] : [`Configuration    ${origin}`]),
     `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
+    `Health           ${formatChecks(report.checks)}`,
     `Stages           ${stageLine || 'none has ever run here'}`,
-    `Intake           ${formatIntake(report.intake)}`,
+    `Intake           ${formatIntake(report)}`,
     ...(report.intake?.registrars ? [`Registrars       ${formatRegistrars(report.intake.registrars)}`] : []),
-    `Opening          ${formatOpening(report.opening)}`,
+    `Opening          ${formatOpening(report.opening)}${takesNone(report) ? '; BUT NO MAIL IS TAKEN, see Intake' : ''}`,
     `Clock            ${formatClock(report.clock)}`,
     `Kept             ${report.kept} requests${report.lastReceivedAt ? `, the last at ${report.lastReceivedAt}` : ''}`,
     `Acknowledged     ${acks.sent} sent, ${acks.waiting} waiting (${acks.retrying} to be tried again), ${acks.skipped} needed none, ${acks.failed} failed for good${acks.failed > 0 ? ' (see seawall acks list)' : ''}${acks.poisoned > 0 ? `; ${acks.poisoned} SET ASIDE, see the log` : ''}`,
-    `Sending          ${formatSending(report.sending)}`,
+    `Sending          ${report.sends ? formatSending(report.sending) : 'off (ack.enabled)'}`,
     `Registry         ${registry.confirmed} confirmed, ${registry.leased} leased, ${registry.ready} ready, ${registry.parked} parked`,
     `Oldest waiting   ${oldest ? `${oldest.ticket}, ${humanAge(oldest.ageSeconds)} old` : 'none'}`,
     `Disk             ${disk ? `${humanBytes(disk.freeBytes)} and ${disk.freeInodes ?? 'uncounted'} inodes free${disk.belowFloor ? ': BELOW the floor, new mail gets 452' : ''}` : 'unknown'}`,

@@ -1,6 +1,7 @@
 // What operators look at, as this part of Seawall needs it: the states behind the journals, replayed. The composition root
 // brings the real ones; nothing here knows how they are kept.
 
+import type { Bounds } from './health.ts';
 import type { Opening } from '../model/opening.ts';
 import type { ParseMail } from '../model/parsed-mail.ts';
 import type { RequestReader } from '../ports/request-log.ts';
@@ -14,6 +15,8 @@ interface AckView {
   readonly pendingCount: number;
   /** How many mails are set aside because no parser came to an end with them. */
   readonly poisonedCount: number;
+  /** The highest sequence such that all from `after` up to it are settled. */
+  settledFrom(after: number): number;
   stateOf(sequence: number): string;
 }
 
@@ -68,6 +71,8 @@ export interface IntakeView {
   /** normal, slow, defer or refuse; and why it is not normal. */
   readonly level: string;
   readonly why: string;
+  /** What MAIL gets just now, when it is not taken; `due`: by the opening, and nothing is wrong. */
+  readonly answer?: { readonly code: number; readonly text: string; readonly due: boolean };
   readonly connections: Gauge;
   readonly memory: Gauge;
   readonly line: Gauge;
@@ -122,6 +127,9 @@ export interface Views {
   readonly holders: readonly Holder[];
   readonly intake: IntakeView | undefined;
   readonly sending: TransportView | undefined;
+  /** Whether acknowledgements are sent at all. */
+  readonly sends: boolean;
+  readonly bounds: Bounds;
   readonly free: { readonly bytes: number; readonly inodes: number } | undefined;
   /** Less free room than this, and new mail gets 452. */
   readonly floor: { readonly bytes: number; readonly inodes: number };

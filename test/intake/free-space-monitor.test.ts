@@ -107,6 +107,8 @@ test('status says when the disk is below the floor', async (t) => {
     floor: { bytes: 1_000, inodes: 10 },
     intake: undefined,
     sending: undefined,
+    sends: true,
+    bounds: { relaySeconds: 0, ackSeconds: 0, pullSeconds: 0 },
   };
   const report = await collectStatus({ ...views, free: { bytes: 999, inodes: Infinity } }, 0);
   assert.deepEqual(report.disk, { freeBytes: 999, freeInodes: null, belowFloor: true });

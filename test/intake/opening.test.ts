@@ -1,7 +1,7 @@
 // The hour: what a time in the configuration means, who comes in before, at and after it, and what is written down.
 
 import assert from 'node:assert/strict';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { seawall, startDaemon } from '../../loadtest/daemon.ts';
@@ -309,7 +309,8 @@ test('a daemon asks the chrony of its machine, and waits for it, and status says
     (await run(file, args, { env: on.environment })).stdout,
     /^Clock            NOT SYNCHRONISED \(chronyc\)/m,
   );
-  assert.equal(await on.stop(), 0);
+  assert.equal(await on.stop({ keepSpool: true }), 0);
+  atEnd(t, () => rm(on.spool, { recursive: true, force: true }));
   // Nobody runs: status asks by itself.
   await writeFile(program, `#!/bin/sh\ncat <<END\n${chrony('fast', 'Normal')}END\n`);
   const { stdout } = await run(file, args, { env: on.environment });

@@ -32,22 +32,29 @@ export class OpeningGate {
     this.rehearsal = parts.config.serve.rehearsal;
   }
 
-  /** A message is announced: why it may not come now, if so. */
-  mail(): Refusal | undefined {
+  /** What keeps a message from coming now, if anything does; `due`: the opening's own hours, so that nothing is wrong. */
+  get refusal(): { readonly refusal: Refusal; readonly due: boolean } | undefined {
     const { config, clock, watch } = this.#parts;
     const now = clock.now();
-    const standing = standingAt(this.#opening, now);
-    const { state, next } = standing;
+    const { state, next } = standingAt(this.#opening, now);
     if (state === 'always') return undefined;
-    if (state === 'closed') return new Refusal(550, `5.7.1 Closed since ${this.#opening.closes?.words ?? ''}`);
+    if (state === 'closed')
+      return { refusal: new Refusal(550, `5.7.1 Closed since ${this.#opening.closes?.words ?? ''}`), due: true };
     if (state === 'before' && next && config.opening.before === 'defer') {
-      return new Refusal(450, `4.7.1 Not open before ${next.words} (in ${countdown(next.at - now)})`);
+      const text = `4.7.1 Not open before ${next.words} (in ${countdown(next.at - now)})`;
+      return { refusal: new Refusal(450, text), due: true };
     }
     const { trouble } = watch;
-    if (trouble !== undefined && this.#opened === undefined) {
-      return new Refusal(450, `4.3.2 Not open: ${trouble}, try again later`);
-    }
-    if (state === 'open') this.#letIn(standing);
+    if (trouble === undefined || this.#opened !== undefined) return undefined;
+    return { refusal: new Refusal(450, `4.3.2 Not open: ${trouble}, try again later`), due: false };
+  }
+
+  /** A message is announced: why it may not come now, if so. */
+  mail(): Refusal | undefined {
+    const refused = this.refusal;
+    if (refused) return refused.refusal;
+    const standing = standingAt(this.#opening, this.#parts.clock.now());
+    if (standing.state === 'open') this.#letIn(standing);
     return undefined;
   }
 
