@@ -1,9 +1,14 @@
 import { equal, match, ok } from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { after, before, test } from 'node:test';
+import { join } from 'node:path';
+import { after, before, test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { call, envelope, filledLog, openStage, operation, post, valueOf } from '../support/deliver.ts';
 import { JournalStore, MemoryLog, request } from '../support/memory.ts';
+import { temporaryFolder } from '../support/spool.ts';
+import { hashPassword } from '../../src/lib/auth/password-hash.ts';
 import { DamagedLogError } from '../../src/model/errors.ts';
 import type { DeliverEvent } from '../../src/deliver/leases/lease-state.ts';
 
@@ -312,4 +317,65 @@ test('clients that stop half way and never close do not keep their connections',
   );
   for (const answer of answers) match(answer, /^HTTP\/1\.1 408 /);
   equal((await call(stage.url, 'Hello', { clientId: 'x' })).status, 200);
+});
+
+/** Opens connections that say that they will send more than they do, and waits until they are being listened to. */
+async function halfSent(t: TestContext, to: number, count: number): Promise<void> {
+  for (let each = 0; each < count; each++) {
+    const socket = connect({ port: to, host: '127.0.0.1' });
+    t.after(() => socket.destroy());
+    socket.on('error', () => undefined);
+    socket.write('POST /soap HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 500\r\n\r\n');
+    await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+    socket.write('<');
+  }
+}
+
+test('whoever sends half a message and has not said who he is makes room for who comes next', async (t) => {
+  const log = new MemoryLog();
+  const read = log.read.bind(log);
+  const polled = new Promise<void>((resolve) => {
+    log.read = (...how) => {
+      resolve();
+      return read(...how);
+    };
+  });
+  const stage = await openStage(t, { log, toml: '[soap]\nconnections = 20\n' });
+  // A long poll is known, and stays.
+  const waiting = call(stage.url, 'Fetch', { clientId: 'x', attemptId: 'a', max: 1, waitMs: 20_000 });
+  await polled;
+  await halfSent(t, stage.port, 60);
+  for (let each = 0; each < 5; each++) equal((await call(stage.url, 'Hello', { clientId: 'x' })).status, 200);
+  log.add(request('Subject: x\r\n\r\n'));
+  equal((await waiting).status, 200);
+});
+
+test('a wrong password in a header is refused before the message is read', async (t) => {
+  const file = join(await temporaryFolder(t), 'clients');
+  await writeFile(file, `registry consumer ${await hashPassword('pull', Buffer.alloc(16, 7))}\n`);
+  const stage = await openStage(t, { toml: `[soap]\nclients = ${JSON.stringify(file)}\n` });
+  const wrong = `Basic ${Buffer.from('registry:guess').toString('base64')}`;
+  // Were it read and parsed first, the answer would be BAD_MESSAGE.
+  const answer = await post(stage.url, '<not xml', { authorization: wrong });
+  isFault(answer, 'NOT_ALLOWED', 401);
+});
+
+test('who has not said who he is sends no more than 64 KB', async (t) => {
+  const file = join(await temporaryFolder(t), 'clients');
+  await writeFile(file, `registry consumer ${await hashPassword('pull', Buffer.alloc(16, 7))}\n`);
+  const stage = await openStage(t, { toml: `[soap]\nclients = ${JSON.stringify(file)}\n` });
+  const large = envelope(operation('Hello', `<clientId>x</clientId>${' '.repeat(100_000)}`));
+  isFault(await post(stage.url, large), 'TOO_LARGE', 413);
+  const right = `Basic ${Buffer.from('registry:pull').toString('base64')}`;
+  equal((await post(stage.url, large, { authorization: right })).status, 200);
+});
+
+test('what unpacks to many times its size is not unpacked, and entities are counted', async (t) => {
+  const stage = await openStage(t, {});
+  const ampersands = envelope(operation('Hello', `<clientId>${'&amp;'.repeat(150_000)}</clientId>`));
+  const packed = gzipSync(ampersands);
+  isFault(await post(stage.url, packed, { 'content-encoding': 'gzip' }), 'TOO_LARGE', 413);
+  isFault(await post(stage.url, ampersands), 'BAD_MESSAGE');
+  const honest = envelope(operation('Hello', `<clientId>${'&amp;'.repeat(20)}</clientId>${'\n'.repeat(40_000)}`));
+  equal((await post(stage.url, gzipSync(honest), { 'content-encoding': 'gzip' })).status, 200);
 });

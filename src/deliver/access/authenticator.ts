@@ -87,19 +87,31 @@ export class Authenticator {
   }
 
   /**
-   * Who calls.
-   * @param token the WS-Security UsernameToken of the message, if it has one
+   * Who calls, as far as it can be told before the message is read: by client certificate or HTTP Basic.
+   * @returns undefined when the message has to say it
    * @throws QueueError NOT_ALLOWED with HTTP 401, after a pause when somebody guesses
    */
-  async identify(request: IncomingMessage, peer: Peer, token: Credentials | undefined): Promise<Visitor> {
+  async identifyByHeaders(request: IncomingMessage, peer: Peer): Promise<Visitor | undefined> {
     if (!this.#clients) return { name: '', roles };
     const byCertificate = this.#byCertificate(request);
     if (byCertificate) return byCertificate;
-    const credentials = basicOf(request) ?? token;
-    if (!credentials) throw notAllowed('Who are you? Use a client certificate, HTTP Basic or a UsernameToken.', 401);
+    const credentials = basicOf(request);
+    return credentials && this.#logIn(peer, credentials, this.#clients);
+  }
+
+  /**
+   * Who calls, when the headers did not say it.
+   * @param token the WS-Security UsernameToken of the message, if it has one
+   * @throws QueueError NOT_ALLOWED with HTTP 401, after a pause when somebody guesses
+   */
+  async identify(peer: Peer, token: Credentials | undefined): Promise<Visitor> {
+    if (!token) throw notAllowed('Who are you? Use a client certificate, HTTP Basic or a UsernameToken.', 401);
+    return this.#logIn(peer, token, this.#clients ?? []);
+  }
+
+  async #logIn(peer: Peer, { name, password }: Credentials, clients: readonly ClientAccount[]): Promise<Visitor> {
     if (!peer.secure) throw notAllowed('A password must not travel in the clear: use TLS.', 403);
-    const client = this.#clients.find(({ name }) => name === credentials.name);
-    const { name, password } = credentials;
+    const client = clients.find((each) => each.name === name);
     const right = await this.#isRight(peer.address, name, password, client?.passwordHash);
     if (right && client) return client;
     this.#log.warn({ client: peer.address, name: name.slice(0, 64) }, 'failed login');

@@ -1,5 +1,6 @@
-// Keeps the number of connections within a bound. Takes a server, gives nothing; when there are too many the connection
-// that has been idle longest makes room, and when none is idle the newcomer is turned away. Owns the list of sockets.
+// Keeps the number of connections within a bound. Takes a server and hears who is known; when there are too many the connection that
+// has been idle longest makes room, then one whose caller has not yet said who it is, of the address that has most of these.
+// When every other one is known and busy the newcomer is turned away. Owns the list of sockets.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -9,8 +10,11 @@ const pipelined = 16;
 
 interface Entry {
   readonly socket: Socket;
+  readonly address: string;
   /** Requests under way. */
   busy: number;
+  /** How many of them come from somebody known. */
+  known: number;
 }
 
 /** The same for a socket and for the TLS socket around it. */
@@ -32,6 +36,12 @@ export class ConnectionLimit {
     });
   }
 
+  /** Notes that the caller of a request is known: its connection makes room for nobody until the answer is out. */
+  know({ socket }: IncomingMessage): void {
+    const entry = this.#entries.get(nameOf(socket));
+    if (entry) entry.known = entry.busy;
+  }
+
   /** Ends what is idle now, and each other one when its last answer is out. */
   closeIdle(): void {
     this.#closing = true;
@@ -40,16 +50,27 @@ export class ConnectionLimit {
 
   #add(socket: Socket): void {
     if (this.#entries.size >= this.#most) {
-      const [name, idle] = [...this.#entries].find(([, { busy }]) => busy === 0) ?? [];
-      if (name === undefined || !idle) return void socket.destroy();
+      const [name, least] = this.#leastWanted() ?? [];
+      if (name === undefined || !least) return void socket.destroy();
       this.#entries.delete(name);
-      idle.socket.destroy();
+      least.socket.destroy();
     }
     const name = nameOf(socket);
-    this.#entries.set(name, { socket, busy: 0 });
+    this.#entries.set(name, { socket, address: socket.remoteAddress ?? '', busy: 0, known: 0 });
     socket.on('close', () => {
       if (this.#entries.get(name)?.socket === socket) this.#entries.delete(name);
     });
+  }
+
+  #leastWanted(): readonly [string, Entry] | undefined {
+    const entries = [...this.#entries];
+    const idle = entries.find(([, { busy }]) => busy === 0);
+    if (idle) return idle;
+    const unknown = entries.filter(([, { known }]) => known === 0);
+    const counts = new Map<string, number>();
+    for (const [, { address }] of unknown) counts.set(address, (counts.get(address) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    return unknown.find(([, { address }]) => counts.get(address) === most);
   }
 
   #begin(name: string): void {
@@ -61,6 +82,7 @@ export class ConnectionLimit {
     const entry = this.#entries.get(name);
     if (!entry) return;
     entry.busy--;
+    entry.known = Math.min(entry.known, entry.busy);
     // To the end of the queue: it was just in use.
     this.#entries.delete(name);
     this.#entries.set(name, entry);

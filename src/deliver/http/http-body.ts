@@ -7,6 +7,10 @@ import { gunzip } from 'node:zlib';
 import { QueueError } from '../soap/fault.ts';
 
 const unzip = promisify(gunzip);
+/** XML is packed to about a tenth; what unpacks to more than so many times its size is meant to cost us. */
+const ratioMax = 20;
+/** … but so much is little, whatever it was. */
+const smallBytes = 65_536;
 
 const tooLarge = (cap: number): QueueError =>
   new QueueError('TOO_LARGE', `The message is larger than ${cap} bytes.`, {}, 413);
@@ -37,9 +41,14 @@ async function decompress(body: Buffer, encoding: string, cap: number): Promise<
   if (encoding !== 'gzip' && encoding !== 'x-gzip') {
     throw new QueueError('BAD_MESSAGE', 'Content-Encoding must be gzip or identity.', {}, 415);
   }
+  const most = Math.min(cap, Math.max(smallBytes, ratioMax * body.length));
   try {
-    return await unzip(body, { maxOutputLength: cap });
+    return await unzip(body, { maxOutputLength: most });
   } catch (error) {
+    if (error instanceof RangeError && most < cap) {
+      const words = `The message unpacks to more than ${ratioMax} times its size; send it without Content-Encoding.`;
+      throw new QueueError('TOO_LARGE', words, {}, 413);
+    }
     if (error instanceof RangeError) throw tooLarge(cap);
     throw new QueueError('BAD_MESSAGE', 'The gzip data is broken.', {}, 400);
   }

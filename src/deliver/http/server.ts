@@ -29,6 +29,8 @@ interface Parts {
   readonly log: Logger;
 }
 
+/** The largest message of a caller who says who he is nowhere but in it. */
+const strangerBytes = 65_536;
 /** How long answers may take to go out when the stage stops. */
 const closeMs = 5_000;
 
@@ -142,8 +144,11 @@ export class Endpoint {
     response.on('close', () => gone.abort());
     const peer = this.#authenticator.peerOf(request);
     this.#authenticator.checkPlace(request, peer);
-    const call = readEnvelope(readXml(await readMessage(request, this.#limits.body_bytes)));
-    const visitor = await this.#authenticator.identify(request, peer, call.token);
+    const early = await this.#authenticator.identifyByHeaders(request, peer);
+    const most = this.#limits.body_bytes;
+    const call = readEnvelope(readXml(await readMessage(request, early ? most : Math.min(most, strangerBytes))));
+    const visitor = early ?? (await this.#authenticator.identify(peer, call.token));
+    this.#connections.know(request);
     this.#authenticator.checkRole(visitor, call.operation);
     checkSoapAction(request.headers.soapaction?.toString(), call.operation);
     const answer = await this.#dispatch.call(call, { owner: visitor.name, signal: gone.signal });

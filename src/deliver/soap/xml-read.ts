@@ -21,7 +21,7 @@ export interface XmlElement {
 }
 
 /** More than any honest caller of this contract needs. */
-const limits = { depth: 32, elements: 1_000, attributes: 32 };
+const limits = { depth: 32, elements: 1_000, attributes: 32, references: 10_000 };
 
 const impossible = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
 const declaration = /^<\?xml\s+version\s*=\s*["']1\.[0-9]["'][^?<>]*\?>/;
@@ -92,6 +92,10 @@ class Reader {
 
   read(): XmlElement {
     if (impossible.test(this.#text)) refuse('a character that XML cannot carry');
+    let references = 0;
+    for (let at = this.#text.indexOf('&'); at >= 0; at = this.#text.indexOf('&', at + 1)) {
+      if (++references > limits.references) refuse(`more than ${limits.references} entities`);
+    }
     this.#at = declaration.exec(this.#text)?.[0].length ?? 0;
     while (this.#at < this.#text.length) {
       const next = this.#text.indexOf('<', this.#at);
