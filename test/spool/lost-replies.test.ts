@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -58,6 +59,10 @@ const copies: [string, string][] = [
       'ARC-Seal: i=1; a=rsa-sha256; t=1; cv=none;\r\n b=abc',
       'Authentication-Results: mx.example; spf=pass',
       'DKIM-Signature: v=1; a=rsa-sha256; t=2;\r\n\tb=def',
+      'X-Original-To: domain@registry.example',
+      'Received-SPF: pass',
+      'X-Spam-Status: No, score=-1.2 required=5.0\r\n\ttests=ALL_TRUSTED',
+      'X-Virus-Scanned: clamav at mx.example',
       original,
     ].join('\r\n'),
   ],
@@ -78,6 +83,11 @@ const others: [string, string, string, string?][] = [
   ['a constant Message-ID with another To', mail(['Message-ID: <1@r>', 'To: a']), mail(['Message-ID: <1@r>', 'To: b'])],
   ['a constant Message-ID with another field of its own', original, `X-Try: 2\r\n${original}`],
   ['another Message-ID with the same body', original, original.replace('<1@', '<2@')],
+  [
+    'a constant Message-ID with another field that only looks like a filter’s',
+    `X-Spammer: 1\r\n${original}`,
+    `X-Spammer: 2\r\n${original}`,
+  ],
   ['the same bytes from another sender', original, original, 'b@r.example'],
   ['the same body without any Message-ID', mail(['Subject: x']), mail(['Subject: x', 'X: y'])],
   [
@@ -202,6 +212,15 @@ const harms: [string, Harm][] = [
     each('.fpr', async (path) => {
       const bytes = await readFile(path);
       bytes[50] = bytes[50]! ^ 1;
+      await writeFile(path, bytes);
+    }),
+  ],
+  [
+    'the fingerprints are by an earlier definition',
+    each('.fpr', async (path) => {
+      const bytes = (await readFile(path)).fill(7, 40);
+      bytes.write('SWMARKS2', 'latin1');
+      createHash('sha256').update(bytes.subarray(0, 32)).update(bytes.subarray(40)).digest().copy(bytes, 32, 0, 8);
       await writeFile(path, bytes);
     }),
   ],

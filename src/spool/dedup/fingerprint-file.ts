@@ -2,7 +2,7 @@
 // when it comes. Never an authority: a hit is proved by the record itself, and a file that is missing or wrong is made
 // anew from the mailbox. Not synced: it can be lost.
 //
-// Numbers are little-endian. Header, 40 bytes: `SWMARKS2`, first sequence (double), newest time of receipt in ms (double),
+// Numbers are little-endian. Header, 40 bytes: `SWMARKS3`, first sequence (double), newest time of receipt in ms (double),
 // count (u32), 4 zero bytes, first 8 bytes of the SHA-256 over what precedes and the entries. Then for each request the
 // first 8 bytes of its fingerprint, as two numbers (u32); zeros where it has none.
 
@@ -12,7 +12,7 @@ import { replaceFile } from '../../lib/replace-file.ts';
 import { errorCode } from '../../lib/system-error.ts';
 import type { Disk } from '../../ports/runtime.ts';
 
-const magic = 'SWMARKS2';
+const magic = 'SWMARKS3';
 const headerBytes = 40;
 const signedBytes = 32;
 const entryBytes = 8;

@@ -18,9 +18,13 @@ import type { NewRequest } from '../../model/request.ts';
 const headerBytes = 65_536;
 const endOfHeaders = '\r\n\r\n';
 
-/** Trace and authentication fields (RFC 5321 section 4.4, RFC 6376, RFC 7208, RFC 8601, RFC 8617), and their usual relatives. */
-const addedByRelays =
-  /^(?:(?:x-)?received|return-path|(?:x-)?delivered-to|(?:x-)?original-to|(?:x-)?envelope-to|received-spf|(?:x-)?authentication-results|arc-[a-z-]+|(?:x-google-)?dkim-signature|domainkey-signature)[ \t]*:.*(?:\r\n[ \t].*)*(?:\r\n|$)/gim;
+/** Trace and authentication fields (RFC 5321 section 4.4, RFC 6376, RFC 7208, RFC 8601, RFC 8617), their relatives, and what filters say. */
+const relayFields = [
+  '(?:x-)?(?:received|delivered-to|original-to|envelope-to|envelope-from|authentication-results)',
+  'return-path|received-spf|arc-[a-z-]+|(?:x-google-)?dkim-signature|domainkey-signature',
+  'x-(?:google-smtp-source|gm-message-state|spam|spamd|rspamd|virus|amavis)(?:-[a-z0-9-]+)?',
+].join('|');
+const addedByRelays = new RegExp(`^(?:${relayFields})[ \\t]*:.*(?:\\r\\n[ \\t].*)*(?:\\r\\n|$)`, 'gim');
 
 function sender({ envelope, client }: Pick<NewRequest, 'envelope' | 'client'>): readonly string[] {
   const { registrar, unverified } = client;
