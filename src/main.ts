@@ -180,6 +180,8 @@ async function runAll(
   const { Supervisor } = await import('./operate/supervisor.ts');
   const { startAdmin } = await import('./operate/http-server.ts');
   const { statusNow } = await import('./operate/status.ts');
+  const { checkNamedFiles } = await import('./operate/check-config.ts');
+  await checkNamedFiles(config);
   const { log, flush } = makeLogger('supervisor', config.log);
   await checkKind(runtime.disk, config.spool.dir, config.serve.rehearsal);
   if (config.serve.rehearsal) log.warn({ spool: config.spool.dir }, 'REHEARSAL: nothing that is kept here counts');

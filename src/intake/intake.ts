@@ -3,12 +3,13 @@
 // A lost log, a damaged one, or one that another holds fails the stage; a disk that fails for now is tried again.
 
 import type { Config } from '../config/config.ts';
-import { ConfigError, DamagedLogError, InUseError, messageOf } from '../model/errors.ts';
+import { ConfigError, DamagedLogError, InUseError } from '../model/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { NewRequest } from '../model/request.ts';
 import type { RequestWriter } from '../ports/request-log.ts';
 import { deferred } from '../lib/async.ts';
 import { errorCode } from '../lib/system-error.ts';
+import { readTls, watchTls } from '../lib/tls-files.ts';
 import type { Runtime, Timer } from '../ports/runtime.ts';
 import type { Stage } from '../ports/stage.ts';
 import { openRegistrarBook } from '../config/registrar-book-file.ts';
@@ -67,16 +68,6 @@ function makeAdmission({ smtp, spool }: Config, runtime: Runtime, connections: n
     recipients: smtp.recipients,
   };
   return new Admission(limits, runtime.clock);
-}
-
-async function readTls(config: Config, runtime: Runtime): Promise<{ cert: Buffer; key: Buffer } | undefined> {
-  const { tls_certificate: cert, tls_key: key } = config.smtp;
-  if (cert === '') return undefined;
-  try {
-    return { cert: await runtime.disk.readFile(cert), key: await runtime.disk.readFile(key) };
-  } catch (error) {
-    throw new ConfigError(`smtp.tls_certificate or smtp.tls_key cannot be read: ${messageOf(error)}`);
-  }
 }
 
 /**
@@ -177,7 +168,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     }
   };
 
-  const tls = await readTls(config, runtime);
+  const tls = await readTls(runtime.disk, 'smtp', smtp);
   const server = new SmtpServer({
     config: smtp,
     runtime,
@@ -188,6 +179,8 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     log,
     ...(tls && { tls }),
   });
+  const certificates = tls && watchTls(runtime, 'smtp', smtp, (fresh) => server.updateSecureContext({ ...fresh }), log);
+  await certificates?.start();
   const { address: host, port } = await server.start();
   const opening = open().then(() => floor.start());
   void watch.start();
@@ -210,6 +203,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
       admission.closedBecause = 'shutting down';
       floor.stop();
       watch.stop();
+      certificates?.stop();
       await server.stop(Math.floor(serve.stop_seconds * 500));
       await opening;
       await sequencer?.idle();

@@ -8,7 +8,7 @@ import type { StatusReport } from './status.ts';
 export type Level = 'ok' | 'warning' | 'critical';
 
 export interface Check {
-  readonly name: 'stages' | 'mail' | 'opening' | 'disk' | 'acknowledgements' | 'registry' | 'journals';
+  readonly name: 'stages' | 'mail' | 'opening' | 'disk' | 'acknowledgements' | 'registry' | 'certificates' | 'journals';
   readonly level: Level;
   readonly reason: string;
 }
@@ -97,6 +97,12 @@ function registryCheck({ registry: { oldestWaiting: oldest } }: Observed, { pull
   return pullSeconds > 0 && oldest.ageSeconds > pullSeconds ? warning(words) : ok(words);
 }
 
+function certificatesCheck({ certificates }: Observed): Finding {
+  if (certificates.length === 0) return ok('nothing is known to be wrong with one');
+  const words = certificates.map(({ setting, text }) => `${setting} ${text}`).join('; ');
+  return certificates.some(({ ended }) => ended) ? critical(words) : warning(words);
+}
+
 /** Every check, with what it found. */
 export function checksOf(seen: Observed, bounds: Bounds): Check[] {
   const journals = seen.problems.length > 0 ? critical(seen.problems.join('; ')) : ok('nothing is known to be damaged');
@@ -107,6 +113,7 @@ export function checksOf(seen: Observed, bounds: Bounds): Check[] {
     { name: 'disk', ...diskCheck(seen) },
     { name: 'acknowledgements', ...acksCheck(seen, bounds) },
     { name: 'registry', ...registryCheck(seen, bounds) },
+    { name: 'certificates', ...certificatesCheck(seen) },
     { name: 'journals', ...journals },
   ];
 }

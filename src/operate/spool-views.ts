@@ -8,6 +8,7 @@ import type { AckState } from '../acknowledge/journal/ack-state.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError, DamagedLogError, messageOf } from '../model/errors.ts';
 import { errorCode } from '../lib/system-error.ts';
+import { type Validity, validityTrouble } from '../lib/tls-files.ts';
 import { type Logger, silent } from '../lib/logger.ts';
 import { readOpening } from '../model/opening.ts';
 import type { ParseMail } from '../model/parsed-mail.ts';
@@ -151,6 +152,23 @@ export async function assertSpool(spool: string, origin: string): Promise<void> 
   );
 }
 
+/** What is wrong with the certificates that the configuration names. */
+async function certificateTroubles(config: Config): Promise<Views['certificates']> {
+  const troubles: (Validity & { setting: string })[] = [];
+  for (const section of ['smtp', 'soap'] as const) {
+    const path = config[section].tls_certificate;
+    if (path === '') continue;
+    const setting = `${section}.tls_certificate`;
+    try {
+      const trouble = validityTrouble((await runtime.disk.readFile(path)).toString('latin1'), runtime.clock.now());
+      if (trouble) troubles.push({ setting, ...trouble });
+    } catch (error) {
+      troubles.push({ setting, ended: false, text: `cannot be read from here: ${messageOf(error)}` });
+    }
+  }
+  return troubles;
+}
+
 /** What operators look at, read from the spool now: works while the daemon runs and when it does not. */
 export async function openViews(config: Config): Promise<Views> {
   const spool = config.spool.dir;
@@ -177,6 +195,7 @@ export async function openViews(config: Config): Promise<Views> {
     intake,
     sending: await readTransportStatus(runtime, spool),
     sends: config.ack.enabled,
+    certificates: await certificateTroubles(config),
     bounds: {
       relaySeconds: config.health.relay_seconds,
       ackSeconds: config.health.ack_seconds,

@@ -73,6 +73,8 @@ export interface StatusReport {
     }[];
     readonly troubled: number;
   } | null;
+  /** Certificates that have ended, will soon, or cannot be read. */
+  readonly certificates: Views['certificates'];
   readonly disk: {
     readonly freeBytes: number;
     /** Null where the file system does not count them. */
@@ -134,6 +136,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
     stages: views.holders,
     intake: intake ? intakeNow(intake, now) : null,
     sending: views.sending ? sendingNow(views.sending, now) : null,
+    certificates: views.certificates,
     disk: free
       ? {
           freeBytes: free.bytes,

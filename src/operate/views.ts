@@ -2,6 +2,7 @@
 // brings the real ones; nothing here knows how they are kept.
 
 import type { Bounds } from './health.ts';
+import type { Validity } from '../lib/tls-files.ts';
 import type { Opening } from '../model/opening.ts';
 import type { ParseMail } from '../model/parsed-mail.ts';
 import type { RequestReader } from '../ports/request-log.ts';
@@ -130,6 +131,8 @@ export interface Views {
   /** Whether acknowledgements are sent at all. */
   readonly sends: boolean;
   readonly bounds: Bounds;
+  /** What is wrong with the certificates that the configuration names. */
+  readonly certificates: readonly (Validity & { readonly setting: string })[];
   readonly free: { readonly bytes: number; readonly inodes: number } | undefined;
   /** Less free room than this, and new mail gets 452. */
   readonly floor: { readonly bytes: number; readonly inodes: number };

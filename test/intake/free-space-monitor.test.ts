@@ -108,6 +108,7 @@ test('status says when the disk is below the floor', async (t) => {
     intake: undefined,
     sending: undefined,
     sends: true,
+    certificates: [],
     bounds: { relaySeconds: 0, ackSeconds: 0, pullSeconds: 0 },
   };
   const report = await collectStatus({ ...views, free: { bytes: 999, inodes: Infinity } }, 0);

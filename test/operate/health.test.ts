@@ -51,6 +51,7 @@ const well: Observed = {
   stages: [alive('intake'), alive('acknowledge'), alive('deliver')],
   intake,
   sending: { carriers: ['a:25', 'b:25'], troubles: [], troubled: 0 },
+  certificates: [],
   disk: { freeBytes: 2 ** 34, freeInodes: 10_000, belowFloor: false },
 };
 
@@ -91,6 +92,13 @@ test('each check says whether it is well, and why not', () => {
     ],
     [{ registry: { ...well.registry, oldestWaiting: old(4_000) } }, 'registry', 'warning', /waited 67 min/],
     [{ registry: { ...well.registry, oldestWaiting: old(3_000) } }, 'registry', 'ok', /waited 50 min/],
+    [
+      { certificates: [{ setting: 'smtp', ended: true, text: 'has ended' }] },
+      'certificates',
+      'critical',
+      /^smtp has ended$/,
+    ],
+    [{ certificates: [{ setting: 'soap', ended: false, text: 'ends' }] }, 'certificates', 'warning', /^soap ends$/],
     [{ problems: ['deliver.journal is damaged'] }, 'journals', 'critical', /deliver\.journal is damaged/],
   ];
   for (const [change, name, level, reason] of cases) {

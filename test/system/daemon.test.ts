@@ -332,7 +332,7 @@ test('mistakes in the configuration end the daemon at once, in words', async (t)
     [
       { SEAWALL_SMTP_TLS_CERTIFICATE: '/nowhere', SEAWALL_SMTP_TLS_KEY: '/nowhere' },
       '',
-      /tls_certificate or smtp\.tls_key cannot be read/,
+      /smtp\.tls_certificate: \/nowhere cannot be read/,
     ],
     [{ SEAWALL_SPOOL_DIR: join(file, 'below') }, '', /The spool .*below cannot be used: .*spool\.dir/],
   ];

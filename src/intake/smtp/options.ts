@@ -2,6 +2,7 @@
 
 import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../lib/logger.ts';
+import type { TlsContents } from '../../lib/tls-files.ts';
 import type { NewRequest } from '../../model/request.ts';
 import type { Ids, Runtime } from '../../ports/runtime.ts';
 import type { Admission } from '../policy/admission.ts';
@@ -23,15 +24,11 @@ export interface SmtpParts {
   readonly keep: (request: NewRequest) => Promise<Kept>;
   readonly log: Logger;
   /** Certificate and key in PEM, when STARTTLS is to be offered. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+  readonly tls?: TlsContents;
 }
 
 /** @param rehearsal said in the greeting and after HELO @param tls certificate and key, when STARTTLS is to be offered */
-export function optionsOf(
-  config: Config['smtp'],
-  rehearsal: boolean,
-  tls: { cert: Buffer; key: Buffer } | undefined,
-): SMTPServerOptions {
+export function optionsOf(config: Config['smtp'], rehearsal: boolean, tls: TlsContents | undefined): SMTPServerOptions {
   return {
     name: config.name,
     banner: rehearsal ? 'Seawall REHEARSAL' : 'Seawall',

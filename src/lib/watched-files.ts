@@ -1,20 +1,38 @@
-// Files that may change while we run: certificates, keys, the clients file. Takes their paths, gives their contents, now and
+// Files that may change while we run: certificates, keys, the clients file. Takes their names, gives their contents, now and
 // whenever one has changed. Fails at the start when one cannot be read; later it only says so and keeps what it has.
 // Owns the watches.
 
 import { dirname } from 'node:path';
-import { ConfigError, messageOf } from '../../model/errors.ts';
-import type { Logger } from '../../lib/logger.ts';
-import type { Runtime, Timer } from '../../ports/runtime.ts';
+import { ConfigError, messageOf } from '../model/errors.ts';
+import type { Logger } from './logger.ts';
+import type { Runtime, Timer } from '../ports/runtime.ts';
 
 /** A watch may miss a change: we also look now and then. */
 const lookMs = 30_000;
 /** Several files change together, one after the other. */
 const settleMs = 300;
 
+/** A file, and the key of the configuration that names it. */
+export interface NamedFile {
+  readonly setting: string;
+  readonly path: string;
+}
+
+/** The text of a file. @throws ConfigError that names the setting */
+export async function readNamed(
+  disk: Pick<Runtime['disk'], 'readFile'>,
+  { setting, path }: NamedFile,
+): Promise<string> {
+  try {
+    return (await disk.readFile(path)).toString('utf8');
+  } catch (error) {
+    throw new ConfigError(`${setting}: ${path} cannot be read: ${messageOf(error)}`);
+  }
+}
+
 export class WatchedFiles {
   readonly #runtime: Pick<Runtime, 'clock' | 'disk'>;
-  readonly #paths: readonly string[];
+  readonly #files: readonly NamedFile[];
   readonly #changed: (texts: readonly string[]) => void;
   readonly #log: Logger;
   readonly #watches: { close(): void }[];
@@ -22,18 +40,18 @@ export class WatchedFiles {
   #timer: Timer | undefined;
   #stopped = false;
 
-  /** @param changed is called with the contents in the order of the paths; it throws when they cannot be used */
+  /** @param changed is called with the contents in the order of the files; it throws when they cannot be used */
   constructor(
     runtime: Pick<Runtime, 'clock' | 'disk'>,
-    paths: readonly string[],
+    files: readonly NamedFile[],
     changed: (texts: readonly string[]) => void,
     log: Logger,
   ) {
     this.#runtime = runtime;
-    this.#paths = paths;
+    this.#files = files;
     this.#changed = changed;
     this.#log = log;
-    this.#watches = [...new Set(paths.map((path) => dirname(path)))].map((folder) =>
+    this.#watches = [...new Set(files.map(({ path }) => dirname(path)))].map((folder) =>
       runtime.disk.watch(folder, () => this.#lookIn(settleMs)),
     );
   }
@@ -62,7 +80,7 @@ export class WatchedFiles {
       if (!this.#stopped && texts.some((text, index) => text !== this.#texts[index])) {
         this.#texts = texts;
         this.#changed(texts);
-        this.#log.info({ files: this.#paths }, 'read again');
+        this.#log.info({ files: this.#files.map(({ path }) => path) }, 'read again');
       }
     } catch (error) {
       this.#log.error(
@@ -74,14 +92,6 @@ export class WatchedFiles {
   }
 
   #read(): Promise<string[]> {
-    return Promise.all(
-      this.#paths.map(async (path) => {
-        try {
-          return (await this.#runtime.disk.readFile(path)).toString('utf8');
-        } catch (error) {
-          throw new ConfigError(`${path} cannot be read: ${messageOf(error)}`);
-        }
-      }),
-    );
+    return Promise.all(this.#files.map((file) => readNamed(this.#runtime.disk, file)));
   }
 }
