@@ -20,7 +20,8 @@ import type { Stage } from './ports/stage.ts';
 import { acquireFencedLock } from './spool/fencing/fencing.ts';
 import { openJournalFile } from './spool/journal-file.ts';
 import { lockFiles } from './spool/fencing/lock-file.ts';
-import { checkKind } from './spool/log-id.ts';
+import { checkSpool } from './spool/log-id.ts';
+import { restoredOf } from './spool/origin.ts';
 import { openReader } from './spool/mailbox/reader.ts';
 import { openWriterClient } from './spool/mailbox/writer-client.ts';
 import {
@@ -34,7 +35,7 @@ import {
 
 async function startStage(stage: StageName, config: Config, log: Logger, version: string): Promise<Stage> {
   const spool = config.spool.dir;
-  await checkKind(runtime.disk, spool, config.serve.rehearsal);
+  await checkSpool(runtime.disk, spool, config.serve.rehearsal);
   const reader = openReader(runtime, spool);
   const openJournal: OpenJournal = (name, state) => openJournalFile(runtime, lockFiles, spool, name, state);
   if (stage === 'intake') {
@@ -70,7 +71,9 @@ async function startStage(stage: StageName, config: Config, log: Logger, version
   );
   const acksPending = async () => Math.max(0, (await reader.durable()) - (await settledThrough()));
   const parseMail = await openMailParser(config, await acksNow(), log);
-  return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, parseMail });
+  const restored = await restoredOf(runtime.disk, spool);
+  if (restored) log.warn({ ...restored }, 'this log went on from a copy');
+  return startDeliver({ config, runtime, reader, openJournal, log, version, acksPending, parseMail, restored });
 }
 
 const orphaned = 'the supervisor is gone';
@@ -183,7 +186,7 @@ async function runAll(
   const { checkNamedFiles } = await import('./operate/check-config.ts');
   await checkNamedFiles(config);
   const { log, flush } = makeLogger('supervisor', config.log);
-  await checkKind(runtime.disk, config.spool.dir, config.serve.rehearsal);
+  await checkSpool(runtime.disk, config.spool.dir, config.serve.rehearsal);
   if (config.serve.rehearsal) log.warn({ spool: config.spool.dir }, 'REHEARSAL: nothing that is kept here counts');
   const held = await holdSpool(config.spool.dir, log).catch((error: unknown) => {
     if (errorCode(error) === undefined) throw inUse(error);

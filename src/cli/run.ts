@@ -14,7 +14,14 @@ import { unknownHealth } from '../operate/health.ts';
 import { passwdVerb } from './passwd.ts';
 import { keepAlive, nodeRuntime } from '../lib/node/runtime.ts';
 import { registrarsVerb } from './registrars.ts';
-import { actAsOwner, assertSpool, refuseForeignRoot, type StageName, stages } from '../operate/spool-views.ts';
+import {
+  acceptRestored,
+  actAsOwner,
+  assertSpool,
+  refuseForeignRoot,
+  type StageName,
+  stages,
+} from '../operate/spool-views.ts';
 
 const usage = `seawall: keeps registration requests in the order in which they came
 
@@ -22,6 +29,7 @@ usage: seawall VERB [options]
 
   serve                  run the daemon: intake, acknowledge and deliver, restarted when they die
   serve STAGE            run one stage: ${stages.join(', ')}
+      --restored                           this spool is a copy, and its original runs nowhere any more: go on with it
   status                 counts, positions, what waits and who runs      [--json]
       --check                              for monitoring: a line a check, exit code 0 ok, 1 warning, 2 critical, 3 unknown
   list                   the requests, one a line                        [--json] [filters]
@@ -58,6 +66,7 @@ const options = {
   config: { type: 'string' },
   json: { type: 'boolean' },
   check: { type: 'boolean' },
+  restored: { type: 'boolean' },
   headers: { type: 'boolean' },
   envelope: { type: 'boolean' },
   from: { type: 'string' },
@@ -108,7 +117,7 @@ export interface Daemon {
 
 /** Which options a verb takes besides --config. A verb may have two words. */
 const taken: Readonly<Record<string, readonly (keyof Options)[]>> = {
-  serve: [],
+  serve: ['restored'],
   status: ['json', 'check'],
   list: ['json', 'from', 'to', 'limit', 'last', 'sender', 'state', 'since', 'until', 'name', 'brief'],
   cat: ['headers', 'envelope'],
@@ -205,6 +214,7 @@ async function run(args: string[], daemon: Daemon): Promise<number> {
   const { config, origin } = await loadConfig(nodeRuntime.disk, values.config, process.env);
   if (verb === 'serve') {
     await refuseForeignRoot(config.spool.dir);
+    if (values.restored) await acceptRestored(config.spool.dir);
     return serve(config, values, argument, daemon);
   }
   // passwd writes files that are not the spool's.

@@ -8,6 +8,7 @@ import type { OpenJournal } from '../ports/journal.ts';
 import { unparsedMail, type ParseMail } from '../model/parsed-mail.ts';
 import type { RequestReader } from '../ports/request-log.ts';
 import type { Runtime } from '../ports/runtime.ts';
+import type { Restored } from '../spool/origin.ts';
 import type { Stage } from '../ports/stage.ts';
 import { ReplayService } from './leases/replay-service.ts';
 import { Authenticator } from './access/authenticator.ts';
@@ -35,6 +36,8 @@ export async function startDeliver(parts: {
   version: string;
   acksPending: () => Promise<number>;
   parseMail?: ParseMail;
+  /** Set when the log went on from a copy. */
+  restored?: Restored | undefined;
 }): Promise<Stage> {
   const { config, runtime, reader, log, version, acksPending } = parts;
   const parseMail: ParseMail = parts.parseMail ?? (() => Promise.resolve(unparsedMail));
@@ -52,8 +55,10 @@ export async function startDeliver(parts: {
   const archive = new ReplayService({ limits, clock, reader, leaseStore, parseMail, log });
   const front = new StatusService({ limits, clock, reader, leaseStore, log, version, acksPending });
   const kind = config.serve.rehearsal ? { rehearsal: true } : {};
+  const { restored } = parts;
+  const from = restored ? { restoredAt: Date.parse(restored.at), restoredAfter: restored.after } : {};
   const dispatch = new SoapDispatch({
-    Hello: async () => ({ ...(await front.hello()), ...kind }),
+    Hello: async () => ({ ...(await front.hello()), ...kind, ...from }),
     Fetch: async (input, caller) => ({ ...(await leaseService.fetch(input, caller)), ...kind }),
     Confirm: (input, caller) => leaseService.confirm(input, caller),
     Extend: (input, caller) => leaseService.extend(input, caller),

@@ -21,6 +21,7 @@ import { holderOf } from '../spool/fencing/fencing.ts';
 import { readJournalPosition } from '../spool/journal-position.ts';
 import { replayJournal } from '../spool/journal-file.ts';
 import { isRehearsal } from '../spool/log-id.ts';
+import { acceptCopy, isCopy, restoredOf } from '../spool/origin.ts';
 import { openReader } from '../spool/mailbox/reader.ts';
 import { type Progress, verifyLog, type VerifyReport } from '../spool/mailbox/verify.ts';
 
@@ -173,7 +174,10 @@ async function certificateTroubles(config: Config): Promise<Views['certificates'
 export async function openViews(config: Config): Promise<Views> {
   const spool = config.spool.dir;
   const holders: Holder[] = [];
-  for (const stage of stages) {
+  const copy = await isCopy(runtime.disk, spool);
+  const restored = await restoredOf(runtime.disk, spool);
+  // In a copy the locks are the original's.
+  for (const stage of copy ? [] : stages) {
     const holder = await holderOf(runtime, spool, stage);
     if (holder) {
       const { pid, host, since, epoch, state } = holder;
@@ -207,9 +211,17 @@ export async function openViews(config: Config): Promise<Views> {
     registry: await replayLeases(spool, (what) => problems.push(what)),
     problems,
     holders,
+    copied: copy
+      ? 'a COPY of a spool: to be looked at only, unless serve --restored lets it go on'
+      : restored && `went on from a copy at ${restored.at}, behind request ${restored.after}`,
     free: await runtime.disk.free(spool).catch(() => undefined),
     floor: { bytes: config.spool.floor_bytes, inodes: config.spool.floor_inodes },
   };
+}
+
+/** Lets a copied spool go on in place of its original. */
+export function acceptRestored(spool: string): Promise<void> {
+  return acceptCopy(runtime, spool, ['serve', ...stages]);
 }
 
 /** Reads the whole spool and proves it: the log, and the journals against the log. */

@@ -28,6 +28,8 @@ export interface StatusReport {
   readonly logId: string | null;
   /** Whether nothing in this spool counts. */
   readonly rehearsal: boolean;
+  /** In words, when the spool is a copy or went on from one. */
+  readonly copied: string | null;
   readonly at: string;
   /** What is damaged, in words; empty when nothing is known to be. */
   readonly problems: readonly string[];
@@ -113,6 +115,7 @@ export async function collectStatus(views: Views, now: number): Promise<StatusRe
     spool: views.spool,
     logId: (await reader.logId()) ?? null,
     rehearsal: views.rehearsal,
+    copied: views.copied ?? null,
     at: new Date(now).toISOString(),
     problems: views.problems,
     opening,
@@ -255,7 +258,7 @@ export function formatStatus(report: StatusReport, origin?: string): string {
     ...(report.rehearsal ? ['REHEARSAL        nothing in this spool counts'] : []),
     ...report.problems.map((what) => `PROBLEM          ${what} Run seawall verify; the numbers below end there.`),
     ...(origin === undefined ? [] : [`Configuration    ${origin}`]),
-    `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})`,
+    `Spool            ${report.spool} (log ${report.logId ?? 'not begun'})${report.copied === null ? '' : `; ${report.copied}`}`,
     `Health           ${formatChecks(report.checks)}`,
     `Stages           ${stageLine || 'none has ever run here'}`,
     `Intake           ${formatIntake(report)}`,

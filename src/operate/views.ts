@@ -126,6 +126,8 @@ export interface Views {
   /** Journals that are damaged, in words: what `acks` and `registry` say then is as far as the damage only. */
   readonly problems: readonly string[];
   readonly holders: readonly Holder[];
+  /** In words, when the spool is a copy or went on from one. */
+  readonly copied: string | undefined;
   readonly intake: IntakeView | undefined;
   readonly sending: TransportView | undefined;
   /** Whether acknowledgements are sent at all. */

@@ -7,6 +7,7 @@ import { ConfigError, DamagedLogError } from '../model/errors.ts';
 import { errorCode } from '../lib/system-error.ts';
 import type { Disk, Runtime } from '../ports/runtime.ts';
 import type { FencedLock } from './fencing/fencing.ts';
+import { recordOrigin, refuseCopy } from './origin.ts';
 
 const rehearsalPrefix = 'rehearsal-';
 
@@ -44,20 +45,22 @@ function assertKind(logId: string, spool: string, rehearsal: boolean): void {
 /**
  * Looks whether a spool may be used, before anything is written to it. What cannot be read now decides nothing: whoever
  * takes the lock of the log looks again.
- * @throws ConfigError when it is begun and of the other kind
+ * @throws ConfigError when it is begun and of the other kind, or a copy
  */
-export async function checkKind(disk: Disk, spool: string, rehearsal: boolean): Promise<void> {
+export async function checkSpool(disk: Disk, spool: string, rehearsal: boolean): Promise<void> {
   const logId = await readLogId(disk, spool).catch((error: unknown) => {
     if (errorCode(error) === undefined) throw error;
     return undefined;
   });
-  if (logId !== undefined) assertKind(logId, spool, rehearsal);
+  if (logId === undefined) return;
+  assertKind(logId, spool, rehearsal);
+  await refuseCopy(disk, spool);
 }
 
 /**
  * The name of the log whose lock is held; made now if the log is new.
  * @param begun whether the log has been written to, and so has had a name
- * @throws ConfigError as `checkKind`, DamagedLogError when the name of a log that was begun is gone
+ * @throws ConfigError as `checkSpool`, DamagedLogError when the name of a log that was begun is gone
  */
 export async function logIdFor(
   runtime: Runtime,
@@ -70,6 +73,7 @@ export async function logIdFor(
   if (known !== undefined) {
     if (known === '') throw damagedLogId(spool, 'is empty');
     assertKind(known, spool, rehearsal);
+    await recordOrigin(runtime.disk, lock, spool);
     return known;
   }
   if (begun) throw damagedLogId(spool, 'is missing');
@@ -77,5 +81,6 @@ export async function logIdFor(
   const file = await lock.replace(join(spool, 'log-id'), (fresh) => fresh.write(Buffer.from(`${id}\n`), 0));
   await file.close();
   await runtime.disk.syncFolder(spool);
+  await recordOrigin(runtime.disk, lock, spool);
   return id;
 }

@@ -103,6 +103,7 @@ test('status says when the disk is below the floor', async (t) => {
     registry: new LeaseState(),
     problems: [],
     holders: [],
+    copied: undefined,
     parseMail: async () => unparsedMail,
     floor: { bytes: 1_000, inodes: 10 },
     intake: undefined,

@@ -30,6 +30,7 @@ const well: Observed = {
   spool: '/spool',
   logId: 'log',
   rehearsal: false,
+  copied: null,
   at: '',
   problems: [],
   opening: { state: 'always', phases: 0, phase: null, next: null, closes: null },

@@ -42,6 +42,13 @@ const operations = {
       { name: 'serverTime', type: 'dateTime', help: 'our clock, UTC' },
       { name: 'limits', type: limits, help: 'what a Fetch may ask for' },
       rehearsal,
+      { name: 'restoredAt', type: 'dateTime', optional: true, help: 'when this log went on from a copy, if it did' },
+      {
+        name: 'restoredAfter',
+        type: 'unsignedLong',
+        optional: true,
+        help: 'the last request of that copy: what was fetched behind it before may be another request now',
+      },
     ],
     roles: ['consumer', 'reader', 'operator'],
     faults: [],

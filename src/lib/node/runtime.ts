@@ -125,7 +125,8 @@ const disk: Disk = {
   },
   identityNow(path) {
     const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-    return found && `${found.dev}:${found.ino}`;
+    // Not the device: its number may be another after a reboot. The time of birth is one that no copy has.
+    return found && `${found.ino}:${found.birthtimeNs}`;
   },
   rename,
   async remove(path) {
