@@ -7,6 +7,7 @@
 //
 // Each stage is a process of its own, started by the supervisor; a stage's code is loaded only where it runs.
 
+import './lib/node/no-inspector.ts';
 import { runCommandLine } from './cli/run.ts';
 import type { Config } from './config/config.ts';
 import { exitCode, messageOf, DamagedLogError, ConfigError, FencedError, InUseError } from './model/errors.ts';
@@ -126,7 +127,7 @@ async function runStage(stage: StageName, config: Config, version: string): Prom
     log.fatal({ err: error }, messageOf(error));
     code = code === exitCode.ok ? codeFor(error) : code;
   }
-  flush();
+  await flush();
   return code;
 }
 
@@ -240,7 +241,7 @@ async function runAll(
   } finally {
     await admin?.stop();
     await held.release();
-    flush();
+    await flush();
   }
 }
 

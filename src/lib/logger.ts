@@ -3,6 +3,7 @@
 
 import { type Logger as PinoLogger, destination, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
+import { nodeRuntime } from './node/runtime.ts';
 
 export type Logger = PinoLogger;
 
@@ -27,6 +28,9 @@ function redactInside(line: Record<string, unknown>): Record<string, unknown> {
 
 const censor = '[redacted]';
 
+/** The longest that the last lines may take to go out. */
+const flushMs = 1_000;
+
 /** Node has no name for a quota that is used up: "Unknown system error -122" helps nobody. */
 function describeError(error: Error): ReturnType<typeof stdSerializers.err> {
   const described = stdSerializers.err(error);
@@ -38,12 +42,12 @@ function describeError(error: Error): ReturnType<typeof stdSerializers.err> {
  * The logger of one process, on standard output.
  * @param stage the name in each line: supervisor, intake, acknowledge, deliver
  * @param options `format` auto: readable when standard output is a terminal
- * @returns the logger, and `flush` to be called before the process ends
+ * @returns the logger, and `flush` to be waited for before the process ends
  */
 export function makeLogger(
   stage: string,
   options: { level: string; format: 'auto' | 'json' | 'pretty' },
-): { log: Logger; flush: () => void } {
+): { log: Logger; flush: () => Promise<void> } {
   const readable = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
   const settings = {
     level: options.level,
@@ -55,11 +59,23 @@ export function makeLogger(
   };
   if (readable) {
     const stream = pretty({ colorize: process.stdout.isTTY, ignore: 'pid', sync: true });
-    return { log: pino(settings, stream), flush: () => undefined };
+    return { log: pino(settings, stream), flush: () => Promise.resolve() };
   }
   // A line a request at thousands a second: gathered for up to a quarter of a second, and written in one call.
   const stream = destination({ dest: 1, sync: false, minLength: 8_192, periodicFlush: 250 });
-  return { log: pino(settings, stream), flush: () => stream.flushSync() };
+  // An output that is gone or full is no reason to end, or to stay: whoever waits for it in vain tries again for ever.
+  let broken = false;
+  stream.on('error', () => (broken = true));
+  stream.on('write', () => (broken = false));
+  const flush = async (): Promise<void> => {
+    await new Promise<void>((resolve) => {
+      nodeRuntime.clock.after(flushMs, resolve);
+      stream.flush(() => resolve());
+    });
+    if (broken) stream.destroy();
+    else stream.flushSync();
+  };
+  return { log: pino(settings, stream), flush };
 }
 
 /** A logger that says nothing, for tests and tools. */

@@ -8,7 +8,7 @@ test('what is called a secret is not logged: at the top, one level deeper, and i
     const { log, flush } = makeLogger('intake', { level: 'info', format: 'json' });
     log.info({ token: 's3cr3t', relay: { host: 'h', pass: 's3cr3t' }, from: 'a@b.example' }, 'one');
     log.info({ err: Object.assign(new Error('went wrong'), { code: 'EX', auth: { user: 's3cr3t' } }) }, 'two');
-    flush();`;
+    await flush();`;
   const text = execFileSync(process.execPath, [...process.execArgv, '--input-type=module', '--eval', program], {
     cwd: new URL('../..', import.meta.url),
     encoding: 'utf8',
