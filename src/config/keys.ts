@@ -117,6 +117,12 @@ export const keys = {
     ),
     auth_without_tls: flag(false, 'take passwords of the registrar book without TLS too; this machine always may'),
     buffered_bytes: number(268_435_456, 1_048_576, 17_179_869_184, 'the most message bytes in memory; more get 452'),
+    refused_bytes_per_minute: number(
+      104_857_600,
+      0,
+      2 ** 50,
+      'the most bytes of messages that are refused or break off, of one registrar or address; then 450; 0: any number',
+    ),
     hello_seconds: number(30, 1, 3_600, 'the longest for a PROXY header, and from the greeting to HELO; under load 10'),
     idle_seconds: number(60, 1, 3_600, 'the longest between complete commands; under load 10'),
     duplicate_seconds: number(

@@ -63,6 +63,7 @@ function makeAdmission({ smtp, spool }: Config, runtime: Runtime, connections: n
       unlimited: [...smtp.unlimited_clients, ...smtp.trusted_fronts, ...smtp.proxy_from],
     },
     bufferedBytes: smtp.buffered_bytes,
+    refusedBytes: smtp.refused_bytes_per_minute,
     waiting: spool.waiting_count,
     sessionMessages: smtp.session_messages,
     recipients: smtp.recipients,

@@ -231,7 +231,15 @@ test('a front brings the mistakes of many: what ends a client’s session does n
 
 test('a connection that moves to another client takes one from the first, and a refused one stays where it was', () => {
   const client = { connections: 1, connectionsPerMinute: 0, unlimited: [] };
-  const limits = { connections: 9, client, bufferedBytes: 1, waiting: 1, sessionMessages: 1, recipients: [] };
+  const limits = {
+    connections: 9,
+    client,
+    bufferedBytes: 1,
+    refusedBytes: 0,
+    waiting: 1,
+    sessionMessages: 1,
+    recipients: [],
+  };
   const admission = new Admission(limits, new TurnedClock());
   admission.closedBecause = undefined;
   const [a, b] = ['192.0.2.1', '192.0.2.2'];

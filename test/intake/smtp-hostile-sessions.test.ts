@@ -4,8 +4,9 @@ import { connect as connectTls } from 'node:tls';
 import { tlsSettings } from '../support/certificate.ts';
 import { announce, house, stuffed } from '../support/hostile.ts';
 import { SmtpClient } from '../support/smtp-client.ts';
-import { settle } from '../support/memory.ts';
-import { readAll } from '../support/spool.ts';
+import { intakeOn } from '../support/intake.ts';
+import { settle, TurnedClock } from '../support/memory.ts';
+import { readAll, temporaryFolder } from '../support/spool.ts';
 
 /** Large and many: what a message may be, and what each costs. */
 const large: [string, () => string, RegExp][] = [
@@ -141,4 +142,46 @@ test('what is sent in clear behind STARTTLS never runs inside the TLS session', 
   await after.hello();
   assert.match(await after.send('x\r\n'), /^250 /);
   after.end();
+});
+
+test('messages of one connection cost no more together than twice the largest one, beyond what is kept', async (t) => {
+  const { client } = await house(t, { SEAWALL_SMTP_MESSAGE_BYTES: '100000', SEAWALL_SMTP_MESSAGE_LINES: '1000' });
+  const smtp = client();
+  await smtp.hello();
+  const lines = '..\r\n'.repeat(20_000);
+  assert.match(await smtp.send(lines), /^552 5\.3\.4 .* more than 1000 lines/);
+  assert.match(await smtp.send('x\r\n'), /^250 /);
+  assert.match(await smtp.send(lines), /^552 5\.3\.4 .* more than 1000 lines/);
+  await announce(smtp);
+  smtp.write(stuffed(lines));
+  // What it still sends is not read any more, so its own side may be reset before it has read the reply.
+  await smtp.reply().then(
+    (reply) => assert.match(reply, /^552 5\.3\.4 .* more than 1000 lines/),
+    () => undefined,
+  );
+  await smtp.closed;
+});
+
+test('an address whose messages come to nothing waits, on new connections too, and others do not', async (t) => {
+  const clock = new TurnedClock();
+  const spool = await temporaryFolder(t);
+  const settings = {
+    SEAWALL_SMTP_MESSAGE_BYTES: '100000',
+    SEAWALL_SMTP_REFUSED_BYTES_PER_MINUTE: '250000',
+    SEAWALL_SMTP_UNLIMITED_CLIENTS: '192.0.2.1',
+  };
+  const { client } = await intakeOn(t, spool, settings, clock);
+  const tooLarge = `${'x'.repeat(149_998)}\r\n`;
+  const again = async (from?: string): Promise<SmtpClient> => {
+    const smtp = client(from);
+    await smtp.hello();
+    return smtp;
+  };
+  assert.match(await (await again()).send(tooLarge), /^552 /);
+  assert.match(await (await again()).send(tooLarge), /^552 /);
+  const late = await again();
+  assert.match(await late.say('MAIL FROM:<a@b.example>'), /^450 4\.7\.1 Too many bytes of yours/);
+  assert.match(await (await again('127.0.0.2')).send('x\r\n'), /^250 /);
+  await clock.turn(60_000);
+  assert.match(await (await again()).send('x\r\n'), /^250 /);
 });

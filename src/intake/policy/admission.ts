@@ -5,6 +5,7 @@
 import type { Clock } from '../../ports/runtime.ts';
 import { type ClientLimits, ConnectionLimits } from './connection-limits.ts';
 import { type Gauge, LoadShedder, type LoadLevel, slowAt, type LoadState } from './load-shedding.ts';
+import { RefusedBytes } from './refused-bytes.ts';
 import { Refusal } from '../smtp/replies.ts';
 
 /** What the intake may hold. */
@@ -12,6 +13,8 @@ export interface AdmissionLimits {
   readonly connections: number;
   readonly client: ClientLimits;
   readonly bufferedBytes: number;
+  /** The most bytes of one sender's messages that come to nothing, in a minute; 0: any number. */
+  readonly refusedBytes: number;
   /** The most requests that wait for the disk. */
   readonly waiting: number;
   /** The most messages that one connection may bring. */
@@ -35,6 +38,7 @@ export class Admission {
   readonly #recipients: ReadonlySet<string>;
   readonly #clients: ConnectionLimits;
   readonly #shedder: LoadShedder;
+  readonly #refused: RefusedBytes;
   #buffered = 0;
   #connections = 0;
   /** Why nothing is taken at the moment: set until the log is open, and again when it is lost. */
@@ -49,6 +53,7 @@ export class Admission {
     this.#recipients = new Set(limits.recipients.map((each) => each.toLowerCase()));
     this.#clients = new ConnectionLimits(limits.client, clock);
     this.#shedder = new LoadShedder(clock);
+    this.#refused = new RefusedBytes(limits.refusedBytes, clock);
   }
 
   /** Where we stand, and how full everything is. */
@@ -124,6 +129,17 @@ export class Admission {
     const work = this.#work;
     if (work === 'defer' || work === 'refuse') return new Refusal(451, '4.3.1 Overloaded, try again later');
     return work === 'slow' ? slowMs : 0;
+  }
+
+  /** A message came to nothing. @param sender whose it was: a registrar, or a client's address @param bytes what it cost */
+  wasted(sender: string, bytes: number): void {
+    this.#refused.spend(sender, bytes);
+  }
+
+  /** Whether too much of a sender's has come to nothing for it to send more now. @param address where it is */
+  overspent(sender: string, address: string): Refusal | undefined {
+    if (!this.#refused.isSpent(sender) || this.#clients.isUnlimited(address)) return undefined;
+    return new Refusal(450, '4.7.1 Too many bytes of yours came in messages that were refused, try again in a minute');
   }
 
   recipient(address: string): Refusal | undefined {

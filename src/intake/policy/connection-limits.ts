@@ -40,12 +40,17 @@ export class ConnectionLimits {
     const many = now >= connections;
     const often = !many && connectionsPerMinute > 0 && this.#another(client) > connectionsPerMinute;
     // Looked up last: a look at the list costs more than all the rest.
-    if ((many || often) && !this.#unlimited.has(address)) {
+    if ((many || often) && !this.isUnlimited(address)) {
       const limit = many ? `${connections} at once` : `${connectionsPerMinute} a minute`;
       return `Too many connections from your address (${limit})`;
     }
     this.#connected.set(client, now + 1);
     return undefined;
+  }
+
+  /** Whether there are no limits for an address. */
+  isUnlimited(address: string): boolean {
+    return this.#unlimited.has(address);
   }
 
   /** A counted connection is closed. */

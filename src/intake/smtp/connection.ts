@@ -4,7 +4,9 @@
 
 import type { Socket } from 'node:net';
 import { type Caller, ProxiedConnection, type ProxyTrust } from '../proxy/proxied-connection.ts';
-import { DataSink, type IncomingMessage, passOn } from './message.ts';
+import { clientOf } from '../../lib/address-list.ts';
+import { DataReader } from './data-reader.ts';
+import { DataSink, type IncomingMessage } from './message.ts';
 import type { RegistrarSession } from '../policy/registrar-session.ts';
 import { parseAddress } from './address.ts';
 import type {
@@ -71,6 +73,8 @@ export class Connection extends ProxiedConnection {
   #receiving: { readonly message: IncomingMessage; readonly hangUp: (text: string) => void; ticks: number } | undefined;
   /** Messages that came to their end on this connection, kept or not. */
   messages = 0;
+  /** What its messages that came to nothing have cost, less what kept ones have: bounded across messages. */
+  wasted = 0;
   /** When the MAIL of the message in progress was let in, milliseconds since 1970 UTC. */
   mailAt = 0;
 
@@ -99,22 +103,37 @@ export class Connection extends ProxiedConnection {
     return this.#policy.registrarSession;
   }
 
-  /** The library's parser, with our sink in the place of a PassThrough: as its own startDataMode otherwise. */
+  /** Whose messages these are: the registrar's, where that is proved, else the client's address. */
+  get sender(): string {
+    const known = this.registrarSession?.known;
+    return known && known.by !== 'envelope' ? `registrar ${known.registrar.id}` : clientOf(this.caller.address);
+  }
+
+  /** The library's parser, with our reader of the data and our sink in the places of its loop and its PassThrough. */
   override _createParser(): SMTPStream {
     const parser = super._createParser();
+    let reader = new DataReader();
     parser.startDataMode = (mostBytes) => {
       const sink = new DataSink() as unknown as SMTPServerDataStream;
       parser._dataMode = true;
       parser._maxBytes = Number(mostBytes) || Infinity;
       parser.dataBytes = 0;
-      parser._atDataStart = true;
       parser._dataStream = sink;
+      reader = new DataReader();
       return sink;
     };
-    const feed = parser._feedDataStream.bind(parser);
     parser._feedDataStream = (chunk, done) => {
-      if (!passOn(parser, chunk)) return feed(chunk, done);
+      const { bytes, rest } = reader.read(chunk);
+      parser._countDataBytes(bytes.length);
+      if (rest) return parser._endDataMode(bytes, rest, done);
+      if (parser._dataStream?.writable && bytes.length > 0) parser._dataStream.write(bytes);
       done();
+    };
+    // The library forgets the end of a message that came pipelined behind another and ended within this call.
+    parser.continue = () => {
+      const go = parser._continueCallback;
+      parser._continueCallback = typeof go !== 'function';
+      if (typeof go === 'function') go();
     };
     return parser;
   }

@@ -7,7 +7,6 @@ import type { NewRequest } from '../../model/request.ts';
 import { ticketOf } from '../../model/ticket.ts';
 import { identityFields } from '../policy/registrar-session.ts';
 import type { Connection } from './connection.ts';
-import type { SMTPStream } from './library.ts';
 import type { SmtpParts } from './options.ts';
 import type { Memory } from '../policy/registrar-quota.ts';
 import { Refusal } from './replies.ts';
@@ -15,9 +14,11 @@ import { Refusal } from './replies.ts';
 const cr = 0x0d;
 const lf = 0x0a;
 
-/** Chunks that are gathered into one when they are small: smtp-server gives one for every line that begins with a dot. */
+/** Chunks that are gathered into one when they are small: a client may send a few bytes at a time. */
 const gatheredChunks = 64;
 const gatheredBytes = 65_536;
+/** Finding a line end, and quoting a line in the mailbox, costs as much as so many bytes do. */
+const lineBytes = 32;
 
 /** The most that a message may be. */
 export interface MessageLimits {
@@ -42,6 +43,11 @@ export class IncomingMessage {
   constructor(limits: MessageLimits, memory: Memory) {
     this.#limits = limits;
     this.#memory = memory;
+  }
+
+  /** What it has cost so far, in bytes: a line costs as much as so many of them, however short it is. */
+  get cost(): number {
+    return Math.max(this.size, this.#lines * lineBytes);
   }
 
   /** Takes the next chunk. */
@@ -171,27 +177,6 @@ export class DataSink {
   listenerCount(): number {
     return 0;
   }
-}
-
-const dotted = Buffer.from('\n.');
-/** The parser keeps so many bytes back: the end of the data may be cut in two. */
-const keptBack = 4;
-
-/**
- * Passes a chunk on as the library does, which looks at every byte in a loop of its own, when no line in it begins with a dot:
- * neither an end of the data nor a dot to take out can then be in it. What is kept back counts as part of it.
- * @returns whether it was such a chunk; one that was not is untouched
- */
-export function passOn(parser: SMTPStream, chunk: Buffer): boolean {
-  const before = parser._lastBytes;
-  if (parser._atDataStart || before === false || chunk.length <= keptBack) return false;
-  const bytes = Buffer.concat([before, chunk]);
-  if (bytes.includes(dotted)) return false;
-  const passed = bytes.subarray(0, bytes.length - keptBack);
-  parser._lastBytes = bytes.subarray(passed.length);
-  parser._countDataBytes(passed.length);
-  if (parser._dataStream?.writable) parser._dataStream.write(passed);
-  return true;
 }
 
 /** A client, as a log line names it. */

@@ -166,7 +166,11 @@ export class SmtpServer extends SMTPServer {
       return callback(unwelcome);
     }
     const answer =
-      unwelcome ?? unknownParameter(args, mailParameters) ?? gate.mail() ?? admission.mail(connection.messages);
+      unwelcome ??
+      unknownParameter(args, mailParameters) ??
+      gate.mail() ??
+      admission.overspent(connection.sender, connection.caller.address) ??
+      admission.mail(connection.messages);
     if (answer instanceof Refusal) {
       this.#refused(session, 'mail', answer);
       callback(answer);
@@ -190,7 +194,7 @@ export class SmtpServer extends SMTPServer {
     const { registrarSession } = connection;
     // In LMTP each recipient gets a reply of its own, also one that was named twice (RFC 2033 section 4.2).
     const answer = (result: string | Refusal): void => {
-      registrarSession?.done(message.size);
+      this.#ended(connection, message, typeof result === 'string');
       if (config.lmtp) callback(null, Array<string | Refusal>(connection.recipientsTaken).fill(result));
       else if (result instanceof Refusal) callback(result);
       else callback(null, result);
@@ -201,13 +205,14 @@ export class SmtpServer extends SMTPServer {
     (stream as unknown as DataSink).taker = {
       chunk: (bytes) => {
         message.add(bytes);
-        // Past twice the announced size there is nothing to be polite about.
-        if (message.refusal && message.size > 2 * config.message_bytes) this.#hangUp(session, message, message.refusal);
+        // Past twice the announced size, in one message or several, there is nothing to be polite about.
+        if (message.refusal && connection.wasted + message.cost > 2 * config.message_bytes)
+          this.#hangUp(session, message, message.refusal);
       },
       lost: () => {
         connection.received();
         message.release();
-        registrarSession?.done(message.size);
+        this.#ended(connection, message, false);
       },
       end: () => {
         connection.received();
@@ -228,6 +233,13 @@ export class SmtpServer extends SMTPServer {
         );
       },
     };
+  }
+
+  /** What a message cost is its registrar's share of the turns, and what came to nothing is counted. */
+  #ended(connection: Connection, { cost }: IncomingMessage, kept: boolean): void {
+    connection.registrarSession?.done(cost);
+    connection.wasted = Math.max(0, connection.wasted + (kept ? -cost : cost));
+    if (!kept) this.#parts.admission.wasted(connection.sender, cost);
   }
 
   #refused(session: SMTPServerSession, at: string, refusal: Refusal): void {
