@@ -75,7 +75,7 @@ test('a turn that is given up is passed over, and the line goes on', () => {
 });
 
 test('no sequence of events breaks the bounds, starves anyone or leaves a place empty while somebody may go', () => {
-  const event = fc.record({ who: fc.nat(3), what: fc.nat(5), bytes: fc.nat(200_000) });
+  const event = fc.record({ who: fc.nat(3), what: fc.nat(6), bytes: fc.nat(200_000) });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 300 }), fc.nat(4), (events, common) => {
       const places = new FairQueue(common);
@@ -93,6 +93,9 @@ test('no sequence of events breaks the bounds, starves anyone or leaves a place 
         } else if (what < 5) {
           const at = begun.findIndex((each) => each.flow === flow);
           if (at !== -1) places.release(begun.splice(at, 1)[0]!, bytes);
+        } else if (what === 6) {
+          const long = begun.find((each) => each.flow === flow);
+          if (long) places.setAside(long);
         } else {
           const [turn] = flow.waiting;
           if (turn) {
@@ -104,15 +107,40 @@ test('no sequence of events breaks the bounds, starves anyone or leaves a place 
         for (const each of all) {
           assert.equal(each.inProgress, begun.filter((turn) => turn.flow === each).length);
           assert.equal(each.waiting.size, [...waiting].filter((turn) => turn.flow === each).length);
-          assert.ok(each.inProgress <= each.most && each.inProgress - each.common <= each.own && each.common >= 0);
+          assert.ok(
+            each.inProgress <= each.most &&
+              each.inProgress - each.common - each.aside.size <= each.own &&
+              each.common >= 0,
+          );
           used += each.common;
         }
         assert.ok(used <= common);
-        for (const { waiting: line, inProgress, most, own, common: held } of all) {
-          if (line.size > 0 && inProgress < most) assert.ok(inProgress - held >= own && used === common);
+        for (const { waiting: line, inProgress, most, own, common: held, aside } of all) {
+          if (line.size > 0 && inProgress < most) assert.ok(inProgress - held - aside.size >= own && used === common);
         }
       }
     }),
     { seed: 20081, numRuns: 300 },
   );
+});
+
+test('messages that take long hold no common place that others wait for, and go on without one', () => {
+  const places = new FairQueue(4);
+  const [drips, honest] = [new Flow(1, 1, 12), new Flow(1, 1, 100)];
+  const dripping: Permit[] = [];
+  const sent: Permit[] = [];
+  asking(places, drips, 20, dripping);
+  for (const permit of dripping) places.setAside(permit);
+  assert.equal(drips.inProgress, 5, 'nobody else waits');
+  asking(places, honest, 30, sent);
+  assert.equal(sent.length, 1);
+  for (let round = 0; round < 3; round++) for (const permit of dripping) places.setAside(permit);
+  // They have turns like everybody, but what they hold is given on.
+  assert.deepEqual([drips.common, honest.common, sent.length], [0, 4, 5]);
+  assert.ok(drips.inProgress <= 12);
+  for (let i = 0; i < sent.length; i++) places.release(sent[i]!, 100);
+  assert.equal(sent.length, 30);
+  for (let i = 0; i < dripping.length; i++) places.release(dripping[i]!, 100);
+  assert.equal(dripping.length, 20);
+  assert.deepEqual([drips.inProgress, drips.common, drips.aside.size, honest.common], [0, 0, 0, 0]);
 });

@@ -13,6 +13,8 @@ export class Flow {
   inProgress = 0;
   common = 0;
   readonly waiting = new Set<Permit>();
+  /** Messages that had a common permit and went on without it: they take so long that others waited. */
+  readonly aside = new Set<Permit>();
   /** Virtual time at which its next common permit begins. */
   start = 0;
 
@@ -64,15 +66,36 @@ export class FairQueue {
     if (flow.waiting.delete(permit) && flow.waiting.size === 0) this.#queues.delete(flow);
   }
 
-  /** A message is kept, refused or gone. @param bytes its size */
-  release({ flow }: Permit, bytes: number): void {
+  /** A message is kept, refused or gone. @param bytes what it cost: its size, or as much as its lines stand for */
+  release(permit: Permit, bytes: number): void {
+    const { flow } = permit;
     flow.inProgress--;
-    if (flow.common > 0) {
-      flow.common--;
-      this.#commonUsed--;
+    const aside = flow.aside.delete(permit);
+    if (aside || flow.common > 0) {
+      if (!aside) this.#giveBack(flow);
       flow.start += Math.max(0, Math.ceil(bytes / permitBytes) - 1) / flow.weight;
     }
     this.serve();
+  }
+
+  /**
+   * A message takes long. If another flow waits for a common permit, one of this flow's is given back and the message goes on
+   * without: whoever lets bytes drip holds no common permit for longer than it takes to notice.
+   */
+  setAside(permit: Permit): void {
+    const { flow } = permit;
+    if (flow.common === 0 || flow.aside.has(permit)) return;
+    let wanted = false;
+    for (const each of this.#queues) wanted ||= each !== flow && each.inProgress < each.most;
+    if (!wanted) return;
+    flow.aside.add(permit);
+    this.#giveBack(flow);
+    this.serve();
+  }
+
+  #giveBack(flow: Flow): void {
+    flow.common--;
+    this.#commonUsed--;
   }
 
   /** Lets go whoever may; to be called when bounds have become wider. */
@@ -115,6 +138,6 @@ export class FairQueue {
   }
 }
 
-function ownFree({ inProgress, common, own }: Flow): boolean {
-  return inProgress - common < own;
+function ownFree({ inProgress, common, aside, own }: Flow): boolean {
+  return inProgress - common - aside.size < own;
 }

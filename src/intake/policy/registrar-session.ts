@@ -138,7 +138,12 @@ export class RegistrarSession {
     });
   }
 
-  /** The message that had a permit is kept, refused or gone. Harmless when there is none. @param bytes its size */
+  /** The message in progress takes long: if others wait for its place it goes on without one. */
+  setAside(): void {
+    if (this.#permit) this.#registrars.fairQueue.setAside(this.#permit);
+  }
+
+  /** The message that had a permit is kept, refused or gone. Harmless when there is none. @param bytes what it cost */
   done(bytes: number): void {
     const permit = this.#permit;
     this.#permit = undefined;

@@ -43,6 +43,8 @@ export interface ConnectionPolicy {
   readonly greet: (then: () => void) => void;
   /** Told of a message that got no permit in time. */
   readonly deferred: (connection: Connection, refusal: Refusal) => void;
+  /** Told what a message has cost that came to nothing. */
+  readonly wasted: (sender: string, bytes: number) => void;
   /** Called once, when the socket is closed. */
   readonly gone: (connection: Connection) => void;
 }
@@ -56,6 +58,8 @@ interface OwnedSession extends SMTPServerSession {
 const hurriedSeconds = 10;
 /** A message is not called slow before so many seconds. */
 const dataGraceSeconds = 10;
+/** A message that has not ended by then is in nobody's way: see FairQueue.setAside. */
+const longTicks = 2;
 const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
 
 /** Whether a command begins with two letters, in either case: enough to tell MAIL and RCPT from all others. */
@@ -221,6 +225,13 @@ export class Connection extends ProxiedConnection {
     this.messages++;
   }
 
+  /** A message was kept, refused or broken off: what it cost is its registrar's share of the turns, and is counted if it came to nothing. */
+  ended(cost: number, kept: boolean): void {
+    this.registrarSession?.done(cost);
+    this.wasted = Math.max(0, this.wasted + (kept ? -cost : cost));
+    if (!kept) this.#policy.wasted(this.sender, cost);
+  }
+
   /** Its budgets are full again: a message of it was kept, or it has other budgets. */
   refill(): void {
     this.#commands = 0;
@@ -234,6 +245,7 @@ export class Connection extends ProxiedConnection {
     if (receiving) {
       receiving.ticks++;
       const { ticks, message } = receiving;
+      if (ticks >= longTicks) this.registrarSession?.setAside();
       if (ticks >= dataSeconds) receiving.hangUp(`4.4.2 The message took longer than ${dataSeconds} seconds`);
       else if (ticks >= dataGraceSeconds && message.size < dataBytesPerSecond * ticks)
         receiving.hangUp(`4.4.2 The message came slower than ${dataBytesPerSecond} bytes a second`);

@@ -94,6 +94,7 @@ export class SmtpServer extends SMTPServer {
         registrarSession,
         greet: this.#greet,
         deferred: this.#deferred,
+        wasted: this.#wasted,
         gone: this.#gone,
       },
     );
@@ -109,6 +110,8 @@ export class SmtpServer extends SMTPServer {
   };
 
   readonly #deferred = ({ session }: Connection, late: Refusal): void => this.#refused(session, 'data', late);
+
+  readonly #wasted = (sender: string, bytes: number): void => this.#parts.admission.wasted(sender, bytes);
 
   readonly #gone = ({ caller, registrarSession }: Connection): void => {
     this.#parts.admission.disconnect(caller.address, registrarSession?.limitedByAddress);
@@ -194,7 +197,7 @@ export class SmtpServer extends SMTPServer {
     const { registrarSession } = connection;
     // In LMTP each recipient gets a reply of its own, also one that was named twice (RFC 2033 section 4.2).
     const answer = (result: string | Refusal): void => {
-      this.#ended(connection, message, typeof result === 'string');
+      connection.ended(message.cost, typeof result === 'string');
       if (config.lmtp) callback(null, Array<string | Refusal>(connection.recipientsTaken).fill(result));
       else if (result instanceof Refusal) callback(result);
       else callback(null, result);
@@ -212,7 +215,7 @@ export class SmtpServer extends SMTPServer {
       lost: () => {
         connection.received();
         message.release();
-        this.#ended(connection, message, false);
+        connection.ended(message.cost, false);
       },
       end: () => {
         connection.received();
@@ -233,13 +236,6 @@ export class SmtpServer extends SMTPServer {
         );
       },
     };
-  }
-
-  /** What a message cost is its registrar's share of the turns, and what came to nothing is counted. */
-  #ended(connection: Connection, { cost }: IncomingMessage, kept: boolean): void {
-    connection.registrarSession?.done(cost);
-    connection.wasted = Math.max(0, connection.wasted + (kept ? -cost : cost));
-    if (!kept) this.#parts.admission.wasted(connection.sender, cost);
   }
 
   #refused(session: SMTPServerSession, at: string, refusal: Refusal): void {
