@@ -47,7 +47,7 @@ export class IncomingMessage {
 
   /** What it has cost so far, in bytes: a line costs as much as so many of them, however short it is. */
   get cost(): number {
-    return Math.max(this.size, this.#lines * lineBytes);
+    return Math.max(this.size, Math.min(this.#lines, this.#limits.lines) * lineBytes);
   }
 
   /** Takes the next chunk. */
