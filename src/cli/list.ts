@@ -4,10 +4,10 @@
 import { resolve as absolute } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { nodeRuntime } from '../lib/node/runtime.ts';
-import { exitCode } from '../model/errors.ts';
+import { exitCode, UsageError } from '../model/errors.ts';
 import type { Problem, ParsedMail } from '../model/parsed-mail.ts';
 import { openViews } from '../operate/spool-views.ts';
-import { humanAge, humanBytes } from '../operate/human.ts';
+import { humanBytes } from '../operate/human.ts';
 import type { Views } from '../operate/views.ts';
 import { print, sequenceFrom, timeFrom } from './words.ts';
 
@@ -44,6 +44,9 @@ interface ListFilter {
   readonly brief?: boolean;
 }
 
+/** Every state that `--state` may name. */
+const states = 'waiting,retrying,acknowledged,none due,failed,settled,ready,leased,parked,confirmed'.split(',');
+
 /** One request, as `seawall list --json` prints it. */
 interface ListRow {
   readonly sequence: number;
@@ -54,6 +57,10 @@ interface ListRow {
   readonly sender: string;
   readonly recipients: readonly string[];
   readonly client: string;
+  /** As whom the book knew the sender, and by what; absent without a book and for strangers. */
+  readonly registrar?: { readonly id: string; readonly by: string };
+  /** There was a book, and the sender was not known by it. */
+  readonly unverified?: true;
   readonly sha256: string;
   readonly acknowledgement: string;
   readonly registry: string;
@@ -96,6 +103,8 @@ async function* listRequests(views: Views, filter: ListFilter, now: number): Asy
         sender: envelope.from,
         recipients: envelope.to,
         client: client.address,
+        ...(client.registrar && { registrar: client.registrar }),
+        ...(client.unverified && { unverified: true }),
         sha256,
         acknowledgement,
         registry,
@@ -132,9 +141,13 @@ function namesColumn(names: readonly string[], width: number): string {
 
 /** Characters of the column with names. */
 const namesWidth = 28;
+/** And of the one with the registrar, when its id is not longer. */
+const registrarWidth = 12;
 
 /** Prints the requests that the options ask for. @throws UsageError */
 export async function list(config: Config, values: ListOptions): Promise<number> {
+  if (values.state !== undefined && !states.includes(values.state))
+    throw new UsageError(`--state wants one of ${states.join(', ')}, but got ${JSON.stringify(values.state)}.`);
   const views = await openViews(config);
   const now = nodeRuntime.clock.now();
   const last = values.last === undefined ? undefined : sequenceFrom(values.last, '--last');
@@ -156,7 +169,7 @@ export async function list(config: Config, values: ListOptions): Promise<number>
   };
   if (!values.json) {
     print(
-      `${'SEQUENCE'.padStart(10)}  ${'TICKET'.padEnd(14)}  ${'SIZE'.padStart(9)}  ${'AGE'.padStart(7)}  ${'ACKNOWLEDGEMENT'.padEnd(15)}  ${'REGISTRY'.padEnd(9)}  ${values.brief ? '' : `${'NAMES'.padEnd(namesWidth)}  `}SENDER`,
+      `${'SEQUENCE'.padStart(10)}  ${'TICKET'.padEnd(14)}  ${'RECEIVED (UTC)'.padEnd(19)}  ${'SIZE'.padStart(9)}  ${'REGISTRAR'.padEnd(registrarWidth)}  ${'ACKNOWLEDGEMENT'.padEnd(15)}  ${'REGISTRY'.padEnd(9)}  ${values.brief ? '' : `${'NAMES'.padEnd(namesWidth)}  `}SENDER`,
     );
   }
   let count = 0;
@@ -164,11 +177,13 @@ export async function list(config: Config, values: ListOptions): Promise<number>
     count++;
     if (values.json) print(JSON.stringify(row));
     else {
-      const { sequence, ticket, size, ageSeconds, acknowledgement, registry, sender } = row;
+      const { sequence, ticket, receivedAt, size, acknowledgement, registry, sender } = row;
+      const time = receivedAt.slice(0, 19).replace('T', ' ');
+      const registrar = row.registrar?.id ?? (row.unverified ? '(stranger)' : '-');
       const names = values.brief ? '' : `${namesColumn(row.unicodeNames ?? [], namesWidth).padEnd(namesWidth)}  `;
       const shown = sender === '' ? '<>' : sender.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
       print(
-        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${humanBytes(size).padStart(9)}  ${humanAge(ageSeconds).padStart(7)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${shown}`,
+        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${time}  ${humanBytes(size).padStart(9)}  ${registrar.padEnd(registrarWidth)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${shown}`,
       );
     }
     // A reader that is slower than we are (a pager) is waited for.

@@ -2,7 +2,7 @@
 // cannot be used are a UsageError that says what was expected.
 
 import { UsageError } from '../model/errors.ts';
-import { sequenceOf } from '../model/ticket.ts';
+import { isTicketLike, sequenceOf } from '../model/ticket.ts';
 
 /** Writes a line. */
 export function print(line: string): void {
@@ -11,6 +11,10 @@ export function print(line: string): void {
 
 /** The sequence number in a text: a number or a ticket. @param what who wants it, for the error @throws UsageError */
 export function sequenceFrom(text: string, what: string): number {
+  if (isTicketLike(text) && sequenceOf(text) === undefined)
+    throw new UsageError(
+      `${what}: the check character of ${text} is wrong, so one of its characters was misheard or mistyped. Ask for it again.`,
+    );
   const sequence = /^\d+$/.test(text) ? Number(text) : sequenceOf(text);
   if (sequence === undefined || sequence < 1 || !Number.isSafeInteger(sequence)) {
     throw new UsageError(

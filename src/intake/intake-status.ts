@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import type { Clock, Runtime } from '../ports/runtime.ts';
-import { readStateFile, StateFile } from '../lib/state-file.ts';
+import { lastState, readStateFile, StateFile } from '../lib/state-file.ts';
 import type { Load } from './policy/admission.ts';
 import type { ClockReport } from './clock/clock-sync.ts';
 import type { RegistrarsState } from './policy/registrars.ts';
@@ -12,7 +12,8 @@ import type { RegistrarsState } from './policy/registrars.ts';
 export interface IntakeStatus extends Load {
   /** What MAIL gets just now, when it is not taken; `due`: by the opening, and nothing is wrong. */
   readonly answer?: { readonly code: number; readonly text: string; readonly due: boolean };
-  /** Since this process began. */
+  /** The day, UTC, of the counts, as 2026-11-21: they go on when the intake is started again. */
+  readonly day: string;
   readonly counts: IntakeCounts;
   /** Where there is a registrar book. */
   readonly registrars?: RegistrarsState;
@@ -60,6 +61,11 @@ export class IntakeStatusFile {
   idle(): Promise<void> {
     return this.#file.idle();
   }
+}
+
+/** What the intake of `spool` said last, whether it is alive or not; undefined when it said nothing. */
+export function lastIntakeStatus(runtime: Runtime, spool: string) {
+  return lastState<IntakeStatus>(runtime, join(spool, fileName));
 }
 
 /** What the intake of `spool` said last; undefined when it said nothing, or the process that said it is not alive. */

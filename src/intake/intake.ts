@@ -18,7 +18,8 @@ import { type ClockReport, unknownClock } from './clock/clock-sync.ts';
 import { ClockMonitor } from './clock/clock-monitor.ts';
 import { FreeSpaceMonitor } from './policy/free-space-monitor.ts';
 import { OpeningGate } from './policy/opening-gate.ts';
-import { type IntakeStatus, IntakeStatusFile } from './intake-status.ts';
+import { DayCounts } from './day-counts.ts';
+import { type IntakeStatus, IntakeStatusFile, lastIntakeStatus } from './intake-status.ts';
 import { Registrars } from './policy/registrars.ts';
 import { NotSequencedError, type Kept, Sequencer } from './sequencer.ts';
 import { Refusal } from './smtp/replies.ts';
@@ -123,6 +124,8 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
   };
 
   const publisher = new IntakeStatusFile(runtime, spool.dir);
+  const today = (): string => new Date(runtime.clock.now()).toISOString().slice(0, 10);
+  const dayCounts = new DayCounts(await lastIntakeStatus(runtime, spool.dir), today());
   let publishing: Timer | undefined;
   const publish = (): void => {
     publishing?.cancel();
@@ -130,8 +133,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
     publisher.say({
       ...admission.load,
       ...(answer && { answer }),
-      counts: server.counts,
-      ...(registrars && { registrars: registrars.state }),
+      ...dayCounts.of({ counts: server.counts, ...(registrars && { registrars: registrars.state }) }, today()),
       clock: watch.report,
       ...(watch.trouble !== undefined && { clockTrouble: watch.trouble }),
     });
@@ -208,7 +210,7 @@ export async function startIntake({ config, runtime, openLog, log, askClock }: I
       await server.stop(Math.floor(serve.stop_seconds * 500));
       await opening;
       await sequencer?.idle();
-      publishing?.cancel();
+      publish();
       await publisher.idle();
       await writer?.close();
     },

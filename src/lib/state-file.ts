@@ -43,17 +43,24 @@ export class StateFile<State extends object> {
   }
 }
 
-/** What a process said last; undefined when none said anything, or the one that did is not alive. */
-export async function readStateFile<State extends object>(
+/** What a process said last, whether it is alive or not; undefined when none said anything. */
+export async function lastState<State extends object>(
   runtime: Runtime,
   path: string,
 ): Promise<(State & Said) | undefined> {
-  let said: State & Said;
   try {
-    said = JSON.parse((await runtime.disk.readFile(path)).toString('utf8')) as State & Said;
+    return JSON.parse((await runtime.disk.readFile(path)).toString('utf8')) as State & Said;
   } catch (error) {
     if (error instanceof SyntaxError || errorCode(error) !== undefined) return undefined;
     throw error;
   }
-  return runtime.processes.state(said.process) === 'dead' ? undefined : said;
+}
+
+/** The same; undefined also when the process that said it is not alive. */
+export async function readStateFile<State extends object>(
+  runtime: Runtime,
+  path: string,
+): Promise<(State & Said) | undefined> {
+  const said = await lastState<State>(runtime, path);
+  return said && runtime.processes.state(said.process) === 'dead' ? undefined : said;
 }

@@ -164,7 +164,7 @@ export async function statusNow(config: Config): Promise<StatusReport> {
 const full = ({ used, most }: IntakeView['line']): IntakeView['line'] => ({ used, most });
 
 function intakeNow(
-  { at, level, why, answer, connections, memory, line, counts, registrars }: IntakeView,
+  { at, level, why, answer, connections, memory, line, day, counts, registrars }: IntakeView,
   now: number,
 ): NonNullable<StatusReport['intake']> {
   const saidSecondsAgo = Math.max(0, Math.round((now - at) / 1000));
@@ -175,6 +175,7 @@ function intakeNow(
     connections: full(connections),
     memory: full(memory),
     line: full(line),
+    day,
     counts,
     ...(registrars && { registrars }),
     saidSecondsAgo,
@@ -224,7 +225,7 @@ function formatIntake({ intake, stages }: StatusReport): string {
   return (
     `${standingOf(intake)}; ${connections.used} of ${connections.most} connections, ` +
     `${line.used} wait for the disk, ${humanBytes(memory.used)} in memory; ` +
-    `${counts.repeated} copies told their first ticket, ${counts.deferred} sent away for now, ${counts.refused} for good` +
+    `today ${counts.kept} kept, ${counts.repeated} copies told their first ticket, ${counts.deferred} sent away for now, ${counts.refused} for good` +
     (saidSecondsAgo > silentSeconds ? `; HAS SAID NOTHING FOR ${humanAge(saidSecondsAgo)}` : '')
   );
 }

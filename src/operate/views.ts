@@ -53,6 +53,7 @@ interface QuotaView {
   readonly inProgress: number;
   readonly waiting: number;
   readonly kept: number;
+  readonly deferred: number;
   readonly refused: number;
 }
 
@@ -77,6 +78,8 @@ export interface IntakeView {
   readonly connections: Gauge;
   readonly memory: Gauge;
   readonly line: Gauge;
+  /** The day, UTC, of all counts. */
+  readonly day: string;
   readonly counts: {
     readonly kept: number;
     readonly repeated: number;

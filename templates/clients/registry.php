@@ -23,7 +23,7 @@ function keep($folder, $name, $bytes) {
 
 function process($folder, $request) { // Replace this with your own work. After a crash it may see a request twice: the ticket tells.
     if (hash('sha256', $request->message) !== $request->sha256) throw new RuntimeException("$request->ticket is damaged");
-    keep($folder, "$request->ticket.eml", $request->message);
+    keep($folder, strtr($request->ticket, "*", "_") . ".eml", $request->message);
 }
 
 // The same attempt after a crash gives the same batch: its name is on disk before it is used.

@@ -37,7 +37,7 @@ sub process {    # Replace this with your own work. It may see a request twice a
     my ($request) = @_;
     my $message = decode_base64($request->{message});
     die "$request->{ticket} is damaged\n" unless sha256_hex($message) eq $request->{sha256};
-    keep("$request->{ticket}.eml", $message);
+    keep($request->{ticket} =~ tr/*/_/r . ".eml", $message);
 }
 
 # The same attempt after a crash gives the same batch: its name is on disk before it is used.

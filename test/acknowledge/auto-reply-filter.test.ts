@@ -27,7 +27,7 @@ for (const header of [
   'Content-Type: message/disposition-notification',
   'In-Reply-To: <SW-000000001-*.1700000000000@ack.registry.example>',
   'In-Reply-To: your mail <SW-000000001-*.1700000000000@ack.registry.example>',
-  'References: <a@b> <SW-000000001-*.1700000000000@ack.registry.example>',
+  'References: <a@b> <SW-000000001-_.1700000000000@ack.registry.example>',
   'Content-Type: multipart/report; report-type=delivery-status',
 ]) {
   test(`automatic mail: is recognised by ${JSON.stringify(header)}`, () => assert.notEqual(reason(header), undefined));

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ticketOf } from '../../src/model/ticket.ts';
+import { plainTicket, ticketOf } from '../../src/model/ticket.ts';
 import { emlFolder } from '../../src/acknowledge/transport/eml-folder.ts';
 import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { Acknowledging, sample } from '../support/acknowledging.ts';
@@ -22,7 +22,7 @@ test('an acknowledgement is a file named by its ticket, complete, and the same w
   await here.turnUntil(() => here.replay().settledThrough === 3);
   await first.stop();
   const folder = join(here.spool, 'acknowledgements', '000000');
-  const wanted = [1, 3].map((sequence) => `${ticketOf(sequence)}.eml`);
+  const wanted = [1, 3].map((sequence) => `${plainTicket(ticketOf(sequence))}.eml`);
   assert.deepEqual((await readdir(folder)).toSorted(), wanted);
   const read = (): Promise<string[]> => Promise.all(wanted.map((name) => readFile(join(folder, name), 'latin1')));
   const before = await read();

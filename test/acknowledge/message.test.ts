@@ -189,10 +189,10 @@ test('a hostile subject stays text', async () => {
 });
 
 test('nothing in a mail adds a header or a part to its acknowledgement', async () => {
-  const evil = 'x\r\nBcc: victim@example.org\r\n\r\n--=_SW-000000001-+\r\nContent-Type: text/html';
+  const evil = 'x\r\nBcc: victim@example.org\r\n\r\n--=_SW-000000001-_\r\nContent-Type: text/html';
   const subject = `=?utf-8?B?${Buffer.from(evil).toString('base64')}?=`;
   const kept = stored(
-    `Subject: ${subject}\r\nMessage-ID: <a@b>\r\n Bcc: y@z\r\nReferences: <ok@a>\r\n\r\n1e..: --=_SW-000000001-+\r\n2a..: a.fr\r\n`,
+    `Subject: ${subject}\r\nMessage-ID: <a@b>\r\n Bcc: y@z\r\nReferences: <ok@a>\r\n\r\n1e..: --=_SW-000000001-_\r\n2a..: a.fr\r\n`,
   );
   const bytes = await acknowledge(kept);
   const mail = await simpleParser(bytes);

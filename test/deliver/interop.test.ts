@@ -9,6 +9,7 @@ import { parse } from '../support/parse.ts';
 import { MemoryLog, request } from '../support/memory.ts';
 import { temporaryFolder } from '../support/spool.ts';
 import { has, run } from '../support/tools.ts';
+import { plainTicket } from '../../src/model/ticket.ts';
 
 /** With everything in the answers that there can be. */
 const reader = () => mailParser(65_536, () => parse);
@@ -110,7 +111,7 @@ for (const [name, { needs, command }] of Object.entries(examples)) {
     const { stderr } = await run(program, args, { timeout: 30_000 });
     equal(stderr, '');
     for (const { ticket, message } of log.stored) {
-      deepEqual(await readFile(join(folder, `${ticket}.eml`)), message, ticket);
+      deepEqual(await readFile(join(folder, `${plainTicket(ticket)}.eml`)), message, ticket);
     }
     equal((await readdir(folder)).filter((file) => file.endsWith('.eml')).length, log.stored.length);
     equal(store.events.filter(({ type }) => type === 'confirmed').length, 3);

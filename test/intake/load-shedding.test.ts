@@ -221,7 +221,7 @@ test('what the intake said is not trusted when it is dead, nor when it cannot be
   const path = join(spool, 'intake.state');
   const said = async () => readIntakeStatus(nodeRuntime, spool);
   await intake.stop();
-  assert.equal((await said())?.level, 'normal', 'the process, which is ours, lives');
+  assert.equal((await said())?.level, 'refuse', 'the process, which is ours, lives');
   const dead = { ...nodeRuntime, processes: { ...nodeRuntime.processes, state: () => 'dead' as const } };
   assert.equal(await readIntakeStatus(dead, spool), undefined);
   await writeFile(path, (await readFile(path)).subarray(0, 40));

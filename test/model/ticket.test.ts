@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { sequenceOf, ticketOf } from '../../src/model/ticket.ts';
+import { plainTicket, sequenceOf, ticketOf } from '../../src/model/ticket.ts';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*';
 
@@ -42,4 +42,12 @@ test('a ticket read out with one wrong digit, or two digits swapped, is not a ti
   }
   for (const other of ['', 'SW-1-1', 'SW-000000000-1', '123', 'XX-000000001-*'])
     assert.equal(sequenceOf(other), undefined);
+});
+
+test('in file names and Message-IDs a ticket has no `*`, and is a ticket all the same', () => {
+  assert.equal(plainTicket('SW-000000001-*'), 'SW-000000001-_');
+  for (let sequence = 1; sequence < 200; sequence++) {
+    assert.match(plainTicket(ticketOf(sequence)), /^SW-\d{9}-[0-9A-Z_]$/);
+    assert.equal(sequenceOf(plainTicket(ticketOf(sequence))), sequence);
+  }
 });

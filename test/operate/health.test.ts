@@ -20,6 +20,7 @@ const intake = {
   connections: gauge,
   memory: gauge,
   line: gauge,
+  day: '',
   counts: { kept: 0, repeated: 0, deferred: 0, refused: 0 },
   saidSecondsAgo: 1,
 };

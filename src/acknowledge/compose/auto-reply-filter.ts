@@ -20,7 +20,7 @@ const oldMarks = ['x-autoreply', 'x-autorespond', 'x-auto-reply', 'x-mail-autore
 /** The reason of a mail that answers an acknowledgement. */
 export const answersUs = 'answers an acknowledgement';
 /** Our own Message-IDs, of whatever day and name (compose.ts). */
-const ours = /^<SW-\d{9,16}-[0-9A-Z*]\.\d+@/;
+const ours = /^<SW-\d{9,16}-[0-9A-Z*_]\.\d+@/;
 
 /**
  * Why a mail must not be acknowledged by mail, or undefined when it may be.

@@ -4,6 +4,7 @@
 // templates and what the registrar book says of the registrar are the same. Pure.
 
 import { ConfigError } from '../../model/errors.ts';
+import { plainTicket } from '../../model/ticket.ts';
 import type { StoredRequest } from '../../model/request.ts';
 import type { ParsedMail } from '../../model/parsed-mail.ts';
 import type { RecipientOf } from './recipient.ts';
@@ -64,14 +65,14 @@ export function composer(options: {
       late: request.client.late ?? false,
       rehearsal: request.client.rehearsal ?? false,
     });
-    const boundary = `=_${ticket.replace('*', '+')}`;
+    const boundary = `=_${plainTicket(ticket)}`;
     const headers = [
       ['Date', headerDate(request.receivedAt)],
       ['From', from],
       ['To', `<${to}>`],
       ['Subject', headerText(sanitizeLine(subjectOf(request, rendered.subject), 250))],
       // The time keeps apart two logs that begin with the same tickets: a rehearsal and the day.
-      ['Message-ID', `<${ticket}.${request.receivedAt}@${options.name}>`],
+      ['Message-ID', `<${plainTicket(ticket)}.${request.receivedAt}@${options.name}>`],
       ...threadOf(fields),
       ['Auto-Submitted', 'auto-replied'],
       ['X-Auto-Response-Suppress', 'All'],

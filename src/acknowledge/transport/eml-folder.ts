@@ -8,6 +8,7 @@ import { GroupCommit } from '../../lib/group-commit.ts';
 import { messageOf } from '../../model/errors.ts';
 import type { Disk } from '../../ports/runtime.ts';
 import type { Transport, Outcome, Outgoing } from './transport.ts';
+import { plainTicket } from '../../model/ticket.ts';
 import { sanitizeLine } from '../../mail/sanitize.ts';
 
 /** So many are written side by side; they share the syncs of their folder. */
@@ -43,7 +44,7 @@ export function emlFolder(disk: Disk, spool: string): Transport {
   async function write(mail: Outgoing): Promise<string> {
     const folder = join(root, folderOf(mail.sequence));
     await make(folder);
-    const path = join(folder, `${mail.ticket}.eml`);
+    const path = join(folder, `${plainTicket(mail.ticket)}.eml`);
     const file = await disk.open(`${path}.tmp`, 'replace');
     try {
       await file.write(mail.bytes, 0);

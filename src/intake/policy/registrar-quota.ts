@@ -22,6 +22,8 @@ export interface QuotaState {
   readonly inProgress: number;
   readonly waiting: number;
   readonly kept: number;
+  /** Refused for now (4xx) and for good (5xx). */
+  readonly deferred: number;
   readonly refused: number;
 }
 
@@ -33,6 +35,7 @@ export class RegistrarQuota {
   #connections = 0;
   #bytes = 0;
   kept = 0;
+  deferred = 0;
   refused = 0;
 
   constructor(id: string) {
@@ -90,7 +93,7 @@ export class RegistrarQuota {
 
   get state(): QuotaState {
     const { inProgress, waiting } = this.flow;
-    const { kept, refused } = this;
-    return { connections: this.#connections, inProgress, waiting: waiting.size, kept, refused };
+    const { kept, deferred, refused } = this;
+    return { connections: this.#connections, inProgress, waiting: waiting.size, kept, deferred, refused };
   }
 }

@@ -160,7 +160,7 @@ export class RegistrarSession {
   }
 
   /** What became of its message, for the counts. */
-  count(what: 'kept' | 'refused'): void {
+  count(what: 'kept' | 'deferred' | 'refused'): void {
     this.#quota[what]++;
   }
 

@@ -21,7 +21,7 @@ export interface RegistrarsState {
   readonly book: string;
   readonly size: number;
   readonly strangers: QuotaState;
-  /** By id: those who are here, or have been since this process began. */
+  /** By id: those who are here, or have been. */
   readonly byId: Readonly<Record<string, QuotaState>>;
 }
 
@@ -136,7 +136,7 @@ export class Registrars {
   get state(): RegistrarsState {
     const byId: Record<string, QuotaState> = {};
     for (const [id, { state }] of this.#quotas)
-      if (state.connections > 0 || state.kept > 0 || state.refused > 0) byId[id] = state;
+      if (state.connections + state.kept + state.deferred + state.refused > 0) byId[id] = state;
     const { digest, registrars } = this.#book;
     return { book: digest, size: registrars.length, strangers: this.#strangers.state, byId };
   }

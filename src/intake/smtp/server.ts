@@ -243,7 +243,7 @@ export class SmtpServer extends SMTPServer {
     const { responseCode: code, message: reply } = refusal;
     const { client, registrarSession } = Connection.of(session);
     const registrar = registrarSession?.known?.registrar;
-    if (registrar && code >= 500) registrarSession?.count('refused');
+    if (registrar) registrarSession?.count(code >= 500 ? 'refused' : 'deferred');
     const who = registrar && { registrar: registrar.id };
     this.#parts.log.info({ ...spoken(client), ...who, at, code, reply }, 'refused');
   }
