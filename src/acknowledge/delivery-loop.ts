@@ -20,7 +20,7 @@ import type { Compose } from './compose/compose.ts';
 import type { Permit } from './queue/destination-limits.ts';
 import type { Sign } from './compose/dkim.ts';
 import { domainOf } from './compose/recipient.ts';
-import { type Fields, fieldsOf, pieceOf } from '../mail/header-fields.ts';
+import { type Fields, fieldsOf, headPiece, type Piece, pieceOf } from '../mail/header-fields.ts';
 import type { ParserGuard } from '../mail/parser-guard.ts';
 import { readMail } from '../mail/read-text.ts';
 import type { JournalWriter } from './journal/journal-writer.ts';
@@ -105,7 +105,7 @@ export class DeliveryLoop {
     // Whom the registrar book does not know may be anyone's address: no backscatter.
     const reason = client.unverified
       ? 'unverified'
-      : autoReplyReason(envelope.from, fieldsOf(pieceOf(request.message, settings.parseBytes)), contact);
+      : autoReplyReason(envelope.from, fieldsOf(headPiece(request.message, settings.parseBytes)), contact);
     if (reason === undefined) {
       expect(to);
       return domainOf(to);
@@ -173,7 +173,7 @@ export class DeliveryLoop {
   async #acknowledge(request: StoredRequest, permit: Permit): Promise<void> {
     const { sign, settings } = this.#parts;
     const piece = pieceOf(request.message, settings.parseBytes);
-    const mail = await this.#make(request, piece, fieldsOf(piece));
+    const mail = await this.#make(request, piece, fieldsOf(piece.bytes));
     if (typeof mail === 'string') return this.#fail(request, { kind: 'refused', code: 0, text: mail, transport: '' });
     const outcome = await this.#send(request, sign ? { ...mail, bytes: await sign(mail.bytes) } : mail);
     if (!outcome) return;
@@ -184,13 +184,13 @@ export class DeliveryLoop {
   }
 
   /** The finished mail, or why there can be none. */
-  async #make(request: StoredRequest, piece: Buffer, fields: Fields): Promise<Outgoing | string> {
+  async #make(request: StoredRequest, { bytes, partly }: Piece, fields: Fields): Promise<Outgoing | string> {
     const { compose, guard, log } = this.#parts;
     const { sequence, ticket } = request;
-    const readable = await readMail(piece, guard.parseOf(request), fields);
+    const readable = await readMail(bytes, guard.parseOf(request), fields);
     if (!readable) log.warn({ sequence, ticket }, 'mail could not be read; it is acknowledged without quoting it');
     try {
-      const parsed = readable ? parseRequests(readable) : unparsedMail;
+      const parsed = readable ? parseRequests(readable, partly) : unparsedMail;
       return compose(request, parsed, fields) ?? 'the address cannot be written to';
     } catch (error) {
       log.error({ sequence, ticket, reason: messageOf(error) }, 'acknowledgement could not be made');

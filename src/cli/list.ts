@@ -73,6 +73,8 @@ interface ListRow {
   /** The same in U-labels. */
   readonly unicodeNames?: readonly string[];
   readonly problems?: readonly Problem[];
+  /** Only the beginning of the mail was read. */
+  readonly partly?: true;
 }
 
 /** @param now milliseconds since 1970 UTC */
@@ -119,7 +121,7 @@ function hasName({ names }: ParsedMail, part: string): boolean {
   return names.some(({ unicode, ascii }) => unicode.includes(part) || ascii.includes(part));
 }
 
-function asked({ form, operation, reference, names, problems }: ParsedMail): Partial<ListRow> {
+function asked({ form, operation, reference, names, problems, partly }: ParsedMail): Partial<ListRow> {
   return {
     ...(form !== undefined && { form }),
     ...(operation !== undefined && { operation }),
@@ -127,13 +129,15 @@ function asked({ form, operation, reference, names, problems }: ParsedMail): Par
     names: names.map(({ ascii }) => ascii),
     unicodeNames: names.map(({ unicode }) => unicode),
     problems,
+    ...(partly && { partly }),
   };
 }
 
 /** The names of a row for people: the first one, and how many more; at most `width` characters. */
-function namesColumn(names: readonly string[], width: number): string {
+function namesColumn({ unicodeNames: names = [], partly }: ListRow, width: number): string {
   const [first = '-'] = names;
-  const more = names.length > 1 ? ` +${names.length - 1}` : '';
+  // With another plus only the beginning of the mail was read: there may be more.
+  const more = names.length > 1 || partly ? ` +${Math.max(0, names.length - 1)}${partly ? '+' : ''}` : '';
   const points = Array.from(first);
   const room = width - more.length;
   return `${points.length > room ? `${points.slice(0, room - 1).join('')}…` : first}${more}`;
@@ -180,7 +184,7 @@ export async function list(config: Config, values: ListOptions): Promise<number>
       const { sequence, ticket, receivedAt, size, acknowledgement, registry, sender } = row;
       const time = receivedAt.slice(0, 19).replace('T', ' ');
       const registrar = row.registrar?.id ?? (row.unverified ? '(stranger)' : '-');
-      const names = values.brief ? '' : `${namesColumn(row.unicodeNames ?? [], namesWidth).padEnd(namesWidth)}  `;
+      const names = values.brief ? '' : `${namesColumn(row, namesWidth).padEnd(namesWidth)}  `;
       const shown = sender === '' ? '<>' : sender.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
       print(
         `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${time}  ${humanBytes(size).padStart(9)}  ${registrar.padEnd(registrarWidth)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${shown}`,

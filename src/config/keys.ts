@@ -273,7 +273,7 @@ export const keys = {
     dns_none_seconds: number(60, 1, day, 'direct: how long it is known that a domain takes no mail'),
     dns_domains: number(10_000, 10, 1_000_000, 'direct: domains remembered'),
     waiting_count: number(4_000, 1, 100_000, 'the most mails in memory: read ahead and being sent'),
-    parse_bytes: number(65_536, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
+    parse_bytes: number(262_144, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
     parse_seconds: number(5, 1, 600, 'the longest a mail of several parts may take to parse before it is set aside'),
     send_seconds: number(60, 1, 3_600, 'the longest a relay may take for one acknowledgement'),
     retry_seconds: number(10, 1, day, 'pause before the second try; each further pause doubles'),

@@ -43,7 +43,8 @@ export async function startDeliver(parts: {
   const parseMail: ParseMail = parts.parseMail ?? (() => Promise.resolve(unparsedMail));
   const namesOf: NamesOf = async (request) => {
     const parsed = await parseMail(request);
-    return parsed === unparsedMail ? undefined : parsed.names.map(({ ascii }) => ascii);
+    // What was not read may ask for any name.
+    return parsed === unparsedMail || parsed.partly ? undefined : parsed.names.map(({ ascii }) => ascii);
   };
   const limits = config.soap;
   const { clock } = runtime;

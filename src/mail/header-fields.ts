@@ -1,17 +1,64 @@
-// The bounded piece of a mail that acknowledging looks at, and its header fields as they stand in it. Takes the exact
-// message, gives a prefix that ends at a line end, and fields without any decoding: what decides whether a mail is
-// automatic, or goes into a header of ours, must not depend on a MIME parser. Never throws.
+// The bounded piece of a mail that is read, and its header fields as they stand in it. Takes the exact message, gives its header and as
+// much of what follows as is allowed, and fields without any decoding: what decides whether a mail is automatic, or goes into
+// a header of ours, must not depend on a MIME parser. Never throws.
 
 const lineFeed = 0x0a;
-const headerEnd = Buffer.from('\r\n\r\n');
 /** More fields than this are not looked at. */
 const fieldsMax = 1_000;
 
-/** At most `bytes` of the message, cut behind a line end; a first line longer than that is cut in its middle. */
-export function pieceOf(message: Buffer, bytes: number): Buffer {
-  if (message.length <= bytes) return message;
-  const end = message.lastIndexOf(lineFeed, bytes - 1);
-  return message.subarray(0, end > 0 ? end + 1 : bytes);
+const delimiter = Buffer.from('\r\n--');
+const headerEnd = Buffer.from('\r\n\r\n');
+/** A part's header is looked for so far behind a delimiter. */
+const headMax = 8_192;
+
+/** What is read of a message. */
+export interface Piece {
+  readonly bytes: Buffer;
+  /** There is more that could be text. */
+  readonly partly: boolean;
+}
+
+/** At most `most` bytes of the message, cut behind a line end; a first line longer than that is cut in its middle. */
+export function headPiece(message: Buffer, most: number): Buffer {
+  if (message.length <= most) return message;
+  const end = message.lastIndexOf(lineFeed, most - 1);
+  return message.subarray(0, end > 0 ? end + 1 : most);
+}
+
+/**
+ * What is read of a message: at most `most` bytes. Of a mail of several parts that is larger, parts that cannot be text are left out, so
+ * that a form behind an attachment is found; their own headers stay. One pass, no decoding.
+ */
+export function pieceOf(message: Buffer, most: number): Piece {
+  if (message.length <= most) return { bytes: message, partly: false };
+  const kept: Buffer[] = [];
+  let size = 0;
+  let from = 0;
+  for (let at = message.indexOf(delimiter); at >= 0 && size < most;) {
+    const line = message.indexOf(lineFeed, at + delimiter.length);
+    const head = line < 0 ? -1 : message.subarray(line - 1, line + headMax).indexOf(headerEnd);
+    const end = head < 0 ? -1 : line - 1 + head + headerEnd.length;
+    const next = message.indexOf(delimiter, Math.max(at + delimiter.length, end - 2));
+    if (end >= 0 && next > end && cannotBeText(message.toString('latin1', line + 1, end))) {
+      kept.push(message.subarray(from, end));
+      size += end - from;
+      from = next;
+    }
+    at = next;
+  }
+  // A last part without its end is cut off like the rest.
+  if (from === 0) return { bytes: headPiece(message, most), partly: true };
+  const bytes = Buffer.concat([...kept, message.subarray(from, from + Math.max(0, most + 1 - size))]);
+  const partly = bytes.length > most;
+  return { bytes: partly ? headPiece(bytes, most) : bytes, partly };
+}
+
+/** Whether a part of that header is data: encoded, and of a media type that is neither text nor holds parts. */
+function cannotBeText(header: string): boolean {
+  const type = /^content-type:\s*([\w.+-]+\/[\w.+-]+)/im.exec(header)?.[1]?.toLowerCase();
+  if (type === undefined || !/^content-transfer-encoding:\s*base64\s*$/im.test(header)) return false;
+  if (/^(?:text|message|multipart)\//.test(type) || /pgp|pkcs7-mime|xhtml/.test(type)) return false;
+  return !(type === 'application/octet-stream' && /\.txt\b/i.test(header));
 }
 
 /** Header fields by lower-case name, unfolded (RFC 5322 section 2.2.3), each name with all its values in order. */

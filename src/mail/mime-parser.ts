@@ -30,7 +30,7 @@ export const stepOf = (deadlineMs: number): number => deadlineMs / steps;
 /** Loading the parser takes a second on a busy machine. A thread that is not up after so long will not come. */
 const startMs = 60_000;
 
-/** The worst 64 KB that the tests know of need 16 MB (measured), and a stage is to stay below 200. */
+/** The worst mails that the tests know of are read in this (64 KB need 16 MB, measured), and a stage is to stay below 200. */
 const limits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
 
 const startParser = (options: WorkerOptions): Worker => startThread('mime-worker', import.meta.url, options);

@@ -3,6 +3,7 @@
 // read of one, gives cleaned text. Never rejects: of a mail that cannot be read nothing is known. Only the piece that
 // acknowledging reads is looked at, in time that is linear in its length. Owns a bounded memory of its answers.
 
+import { pieceOf } from './header-fields.ts';
 import {
   type DomainName,
   type ParsedMail,
@@ -12,9 +13,8 @@ import {
   unparsedMail,
 } from '../model/parsed-mail.ts';
 import type { StoredRequest } from '../model/request.ts';
-import { ownLines, quotedLines } from './forms/form-lines.ts';
-import { forms } from './forms/forms.ts';
-import { pieceOf } from './header-fields.ts';
+import { sheetsOf, type Sheet } from './forms/form-lines.ts';
+import { formOf } from './forms/forms.ts';
 import { type Parse, type Readable, readMail } from './read-text.ts';
 import { sanitizeLine } from './sanitize.ts';
 
@@ -43,10 +43,11 @@ export function mailParser(parseBytes: number, parseOf: (request: StoredRequest)
     const { sequence, message } = request;
     const known = answers.get(sequence);
     if (known) return known;
-    const mail = await readMail(pieceOf(message, parseBytes), parseOf(request)).catch(() => undefined);
+    const { bytes, partly } = pieceOf(message, parseBytes);
+    const mail = await readMail(bytes, parseOf(request)).catch(() => undefined);
     // Whatever kept it from being read may be over when somebody looks again.
     if (!mail) return unparsedMail;
-    const answer = parseRequests(mail);
+    const answer = parseRequests(mail, partly);
     keep(sequence, answer);
     return answer;
   };
@@ -55,11 +56,14 @@ export function mailParser(parseBytes: number, parseOf: (request: StoredRequest)
 /** `[TRID-20040511-0001]` in a subject is a reference; a mere number or word in brackets is not. */
 const subjectReference = /\[((?:TRID|CLTRID|CTID|TRX|TXN|REF)[-:#_ ]?(?=[\w.-]*\d)[\w.-]{1,64})\]/i;
 
-/** Finds the form and takes from it what it asks for. */
-export function parseRequests({ subject, lines }: Readable): ParsedMail {
-  const sheet = ownLines(lines);
-  const form = forms.find((each) => each.detect(sheet));
-  const found = form?.parse(sheet, subject) ?? { requests: [], problems: quotedForm(lines), moreProblems: 0 };
+/**
+ * Finds the form and takes from it what it asks for.
+ * @param partly the mail goes on behind these lines: what its last request lacks may stand there
+ */
+export function parseRequests({ subject, lines }: Readable, partly = false): ParsedMail {
+  const { own, quoted } = sheetsOf(lines, partly);
+  const form = formOf(own);
+  const found = form?.parse(own, subject) ?? { requests: [], problems: quotedForm(quoted), moreProblems: 0 };
   const { requests, problems, moreProblems } = found;
   return {
     form: form?.id,
@@ -74,15 +78,15 @@ export function parseRequests({ subject, lines }: Readable): ParsedMail {
       subjectReference.exec(subject.slice(0, 2_000))?.[1],
     problems,
     moreProblems,
+    partly,
   };
 }
 
 /** A form that is only quoted is not read: it is what was said before. That it is there is worth a word. */
-function quotedForm(lines: readonly string[]): Problem[] {
-  const sheet = quotedLines(lines);
+function quotedForm(sheet: Sheet): Problem[] {
   const [first] = sheet.rows;
   if (!first) return [];
-  const form = forms.find((each) => each.detect(sheet));
+  const form = formOf(sheet);
   return form ? [{ line: first.line, field: form.nameField, code: 'quoted-form', value: '' }] : [];
 }
 

@@ -1,7 +1,7 @@
 // The encodings that mails travel in: base64 and quoted-printable (RFC 2045 section 6), encoded words (RFC 2047). Takes what
 // stands in the mail, gives bytes or text. Lenient as mail programs are, never throws, one pass over any input. Pure.
 
-import { decodeText } from './charset.ts';
+import { decodeText, isStateful } from './charset.ts';
 
 /** The bytes of a body. An encoding that is not known is none. */
 export function decodeBody(body: Buffer, encoding: string): Buffer {
@@ -53,7 +53,7 @@ export function decodeWords(value: string): string {
     if (words.length === 0 || between.trim() !== '') {
       flush();
       decoded += between;
-    } else if (label.toLowerCase() !== charset) flush();
+    } else if (label.toLowerCase() !== charset || isStateful(label)) flush();
     charset = label.toLowerCase();
     words.push(encoding.toLowerCase() === 'b' ? fromBase64(content) : fromWord(content));
     end = match.index + whole.length;

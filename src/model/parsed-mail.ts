@@ -26,6 +26,7 @@ export type ProblemCode =
   | 'missing-name'
   | 'missing-field'
   | 'not-a-name'
+  | 'unreadable-name'
   | 'label-too-long'
   | 'name-too-long'
   | 'unknown-operation'
@@ -59,6 +60,8 @@ export interface ParsedMail {
   readonly problems: readonly Problem[];
   /** How many more problems there are. */
   readonly moreProblems: number;
+  /** Only the beginning was read: there may be more requests and names than are told. */
+  readonly partly: boolean;
 }
 
 /** What is known of a mail that could not be read. */
@@ -71,6 +74,7 @@ export const unparsedMail: ParsedMail = {
   reference: undefined,
   problems: [],
   moreProblems: 0,
+  partly: false,
 };
 
 /** Reads what a kept request asks for. Never rejects: of a mail that cannot be read nothing is known. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as check, asyncProperty, constantFrom, oneof, string } from 'fast-check';
 import { autoReplyReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
-import { fieldsOf, messageIdOf, pieceOf, referencesOf } from '../../src/mail/header-fields.ts';
+import { fieldsOf, messageIdOf, referencesOf, headPiece } from '../../src/mail/header-fields.ts';
 import { readMail } from '../../src/mail/read-text.ts';
 import { parseRequests } from '../../src/mail/parse-mail.ts';
 import { mailParser } from '../../src/mail/parse-mail.ts';
@@ -15,7 +15,7 @@ import { MemoryLog, request } from '../support/memory.ts';
 import { parse } from '../support/parse.ts';
 
 async function read(mail: Buffer | string, bytes = 65_536): Promise<ParsedMail> {
-  const readable = await readMail(pieceOf(Buffer.from(mail), bytes), parse);
+  const readable = await readMail(headPiece(Buffer.from(mail), bytes), parse);
   assert.ok(readable);
   return parseRequests(readable);
 }
@@ -140,15 +140,15 @@ test('odd mails: reads several numbered forms in one mail, and lists a name once
 
 test('odd mails: cleans what could speak to a terminal, turn text around or end a line', async () => {
   const subject = Buffer.from('a\u0007b\u202ec\u2028d\u200be\u001b[31mf').toString('base64');
-  const understood = await read(`Subject: =?utf-8?B?${subject}?=\r\n\r\ndomain: a\u202e.example\r\n`);
+  const understood = await read(`Subject: =?utf-8?B?${subject}?=\r\n\r\ndomain: a\u202e.example\r\nsource: X\r\n`);
   assert.equal(understood.subject, 'a bc de [31mf');
   assert.deepEqual(unicode(understood), ['a.example']);
 });
 
 test('odd mails: cuts a piece at a line end', () => {
-  assert.equal(pieceOf(Buffer.from('ab\r\ncd\r\nef'), 7).toString(), 'ab\r\n');
-  assert.equal(pieceOf(Buffer.from('ab\r\ncd\r\n'), 8).toString(), 'ab\r\ncd\r\n');
-  assert.equal(pieceOf(Buffer.from('abcdef'), 4).toString(), 'abcd');
+  assert.equal(headPiece(Buffer.from('ab\r\ncd\r\nef'), 7).toString(), 'ab\r\n');
+  assert.equal(headPiece(Buffer.from('ab\r\ncd\r\n'), 8).toString(), 'ab\r\ncd\r\n');
+  assert.equal(headPiece(Buffer.from('abcdef'), 4).toString(), 'abcd');
 });
 
 test('odd mails: repeats only identifiers that are fit for a header', () => {
@@ -224,7 +224,7 @@ test('for a registry that pulls by name, two spellings of a name are one name', 
   log.add(request('Content-Type: text/plain; charset=iso-8859-1\r\n\r\n1a..: C\r\n2a..: M\u00dcHLENBACH.example\r\n'));
   log.add(
     request(
-      'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nRG9tYWluOiBtw7xobGVuYmFjaC5leGFtcGxlDQo=\r\n',
+      'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nRG9tYWluOiBtw7xobGVuYmFjaC5leGFtcGxlDQpTb3VyY2U6IFgNCg==\r\n',
     ),
   );
   log.add(request('Subject: c\r\n\r\n2a..: xn--mhlenbach-q9a.example\r\n'));

@@ -37,6 +37,7 @@ export function parsedFields(parsed: ParsedMail): Fact[] {
   const ofRequests = parsed.requests.some((each) => each.reference !== undefined);
   return [
     ['Seawall-Form', form ?? 'none'],
+    ...optional('Seawall-Read', parsed.partly ? 'beginning' : undefined),
     ...optional('Seawall-Reference', ofRequests ? undefined : reference),
     ...requests.flatMap((request): Fact[] => [
       ...optional('Seawall-Request', several ? request.number : undefined),
@@ -59,6 +60,7 @@ const words: Readonly<Record<ProblemCode, string>> = {
   'missing-name': 'no name stands there',
   'missing-field': 'the form wants this field',
   'not-a-name': 'no domain name',
+  'unreadable-name': 'not all of its letters could be read; send UTF-8, and say so in Content-Type',
   'label-too-long': 'a label has more than 63 octets',
   'name-too-long': 'a name has at most 253 octets',
   'unknown-operation': 'no operation of this form',

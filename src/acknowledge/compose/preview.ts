@@ -11,7 +11,7 @@ import type { Disk } from '../../ports/runtime.ts';
 import type { RecipientOf } from './recipient.ts';
 import { autoReplyReason } from './auto-reply-filter.ts';
 import { type Composed, composer } from './compose.ts';
-import { fieldsOf, pieceOf } from '../../mail/header-fields.ts';
+import { fieldsOf, headPiece } from '../../mail/header-fields.ts';
 import { loadTemplates } from './templates.ts';
 
 export interface Preview {
@@ -36,7 +36,7 @@ export async function preview(
     languages: new Map([[language, render]]),
     recipientOf: (each) => ({ ...recipientOf(each), language }),
   });
-  const fields = fieldsOf(pieceOf(request.message, bytes));
+  const fields = fieldsOf(headPiece(request.message, bytes));
   const automatic = autoReplyReason(request.envelope.from, fields, recipientOf(request).contact);
   return {
     mail: compose(request, await parseMail(request), fields),

@@ -24,6 +24,7 @@ export interface ShownProblem extends Problem {
   readonly missingName: boolean;
   readonly missingField: boolean;
   readonly notAName: boolean;
+  readonly unreadableName: boolean;
   readonly labelTooLong: boolean;
   readonly nameTooLong: boolean;
   readonly unknownOperation: boolean;
@@ -53,6 +54,7 @@ export function templateView(parsed: ParsedMail) {
     moreRequests: requests.length - listedRequests.length,
     problems: problems.map(showProblem),
     moreProblems,
+    partly: parsed.partly,
   };
 }
 
@@ -67,6 +69,7 @@ function showProblem(problem: Problem): ShownProblem {
     missingName: code === 'missing-name',
     missingField: code === 'missing-field',
     notAName: code === 'not-a-name',
+    unreadableName: code === 'unreadable-name',
     labelTooLong: code === 'label-too-long',
     nameTooLong: code === 'name-too-long',
     unknownOperation: code === 'unknown-operation',
@@ -81,6 +84,7 @@ export const trialProblems: readonly ShownProblem[] = (
     'missing-name',
     'missing-field',
     'not-a-name',
+    'unreadable-name',
     'label-too-long',
     'name-too-long',
     'unknown-operation',

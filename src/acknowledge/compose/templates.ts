@@ -37,6 +37,8 @@ interface View {
   readonly moreRequests: number;
   readonly problems: readonly ShownProblem[];
   readonly moreProblems: number;
+  /** Only the beginning of the mail was read. */
+  readonly partly: boolean;
   /** Name of the phase of the opening in which the request came. */
   readonly phase: string | undefined;
   /** It came before the opening; it ended after the closing time. */
@@ -137,6 +139,7 @@ const bare: View = {
   moreRequests: 0,
   problems: [],
   moreProblems: 0,
+  partly: false,
 };
 
 const name: ShownName = { unicode: 'é.example', ascii: 'xn--9ca.example', differs: true };
@@ -151,6 +154,7 @@ const rich: View = {
   requestCount: 1,
   problems: trialProblems,
   moreProblems: 2,
+  partly: true,
 };
 
 const trials: readonly View[] = [

@@ -55,7 +55,7 @@ export async function readViews(
 export function asDelivered(
   request: StoredRequest,
   deliveryCount: number,
-  { names, operation, reference }: ParsedMail,
+  { names, operation, reference, partly }: ParsedMail,
 ): Delivered {
   const { registrar, phase, early, late, rehearsal } = request.client;
   return {
@@ -77,5 +77,6 @@ export function asDelivered(
     ...(early && { early }),
     ...(late && { late }),
     ...(rehearsal && { rehearsal }),
+    ...(partly && { partlyRead: true }),
   };
 }

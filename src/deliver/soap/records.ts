@@ -44,6 +44,12 @@ export const request = {
     { name: 'early', type: 'boolean', optional: true, help: 'true when it came before the opening' },
     { name: 'late', type: 'boolean', optional: true, help: 'true when it ended after the closing time' },
     { name: 'rehearsal', type: 'boolean', optional: true, help: 'true when it counts for nothing' },
+    {
+      name: 'partlyRead',
+      type: 'boolean',
+      optional: true,
+      help: 'true when only the beginning of the mail was read: it may ask for more than names, operation and reference say',
+    },
   ],
 } as const satisfies RecordType;
 

@@ -42,17 +42,17 @@ export const afnic: Form = {
     }
     return false;
   },
-  parse({ rows }) {
+  parse({ rows, partly }) {
     const gathering = new RequestBuilder(operations, () => ['1a', '2a']);
     for (const row of rows) {
       if (!isNumbered(row)) continue;
       const field = fieldOf(row);
-      if (field) gathering.take(field, row.line, row.value);
+      if (field) gathering.take(field, row);
       else {
         const shown = brokenItem(row);
         if (shown !== undefined) gathering.malformed(fields.get(shown) ?? { shown }, row.line);
       }
     }
-    return gathering.end();
+    return gathering.end(partly);
   },
 };

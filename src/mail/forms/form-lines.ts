@@ -1,14 +1,18 @@
 // The lines of a mail as every form looks at them: what stands before the first colon, and what behind it. Takes decoded
-// lines, gives rows; never throws, and looks at each character a bounded number of times. Quoted lines (`>`) are not the
-// registrar's own words now and are left out, as is everything behind a signature's `-- ` (RFC 3676 section 4.3).
+// lines, gives rows; never throws, and looks at each character a bounded number of times. What is quoted (own-lines.ts) is not what
+// the registrar says now, and is left out.
+
+import { splitLines } from './own-lines.ts';
 
 export interface FormLine {
   /** Its number in the decoded text, from 1. */
   readonly line: number;
-  /** White space before it. */
+  /** White space before it; of a blank line all there is. */
   readonly indent: number;
   /** The line without white space around it; empty for a blank line. */
   readonly text: string;
+  /** The colon is a full-width one, as input methods write it: a field is meant, and not written as one. */
+  readonly wide: boolean;
   /** Before the first colon, lower case, without the dots and the space that lead to the colon; absent without a colon. */
   readonly key: string | undefined;
   /** How many dots lead to the colon. */
@@ -24,33 +28,53 @@ const textMax = 2_000;
 
 /** The rows of a mail, blank ones too, and every key that they have. */
 export interface Sheet {
+  /** More lines follow that are not read. */
+  readonly partly: boolean;
   readonly rows: readonly FormLine[];
   readonly keys: ReadonlySet<string>;
 }
 
-/** The registrar's own lines. */
-export function ownLines(lines: readonly string[]): Sheet {
-  const rows: FormLine[] = [];
-  let number = 0;
-  for (const line of lines) {
-    number++;
-    if (line.startsWith('--') && /^--\s\r?$/.test(line)) break;
-    const row = formLine(line, number);
-    if (!row.text.startsWith('>')) rows.push(row);
-  }
-  return sheetOf(rows);
+/** The registrar's own lines, and the quoted ones without their marks. */
+export function sheetsOf(lines: readonly string[], partly = false): { readonly own: Sheet; readonly quoted: Sheet } {
+  const { own, quoted } = splitLines(lines, formLine);
+  return { own: sheetOf(joined(single(own)), partly), quoted: sheetOf(quoted, partly) };
 }
 
-/** The quoted lines alone, without their marks. */
-export function quotedLines(lines: readonly string[]): Sheet {
-  const rows: FormLine[] = [];
-  let number = 0;
-  for (const line of lines) {
-    number++;
-    const mark = line.includes('>') ? /^\s{0,40}>[>\s]{0,40}/.exec(line) : null;
-    if (mark) rows.push(formLine(line.slice(mark[0].length), number));
+/** Programs wrap behind this column. */
+const wrapColumn = 72;
+
+/** A value that a program has put on the next line, because it is too long to stand behind its key, stands behind it again. */
+function joined(rows: readonly FormLine[]): readonly FormLine[] {
+  if (!rows.some(({ key, value }) => key !== undefined && value === '')) return rows;
+  const result: FormLine[] = [];
+  for (const row of rows) {
+    const last = result.at(-1);
+    const isRest =
+      last?.key !== undefined &&
+      last.value === '' &&
+      row.key === undefined &&
+      row.line === last.line + 1 &&
+      /^\S+$/.test(row.text) &&
+      last.indent + last.text.length + row.text.length >= wrapColumn;
+    if (isRest) result[result.length - 1] = { ...last, value: row.text };
+    else result.push(row);
   }
-  return sheetOf(rows);
+  return result;
+}
+
+/** Some programs put a blank line behind each line: then only two of them are one. */
+function single(rows: readonly FormLine[]): readonly FormLine[] {
+  const keys = new Set<string>();
+  let alone = true;
+  for (const [index, { text, key }] of rows.entries()) {
+    if (text === '') continue;
+    if (key !== undefined) keys.add(key);
+    alone &&= index === 0 || rows[index - 1]?.text === '';
+    if (!alone) return rows;
+  }
+  // One field again and again is a list of requests and no form.
+  if (keys.size < 3) return rows;
+  return rows.filter(({ text }, index) => text !== '' || (index > 0 && rows[index - 1]?.text === ''));
 }
 
 /** Whether a row begins with a digit, as those of numbered forms do. */
@@ -59,19 +83,22 @@ export function isNumbered({ text }: FormLine): boolean {
   return first >= 0x30 && first <= 0x39;
 }
 
-function sheetOf(rows: readonly FormLine[]): Sheet {
+function sheetOf(rows: readonly FormLine[], partly: boolean): Sheet {
   const keys = new Set<string>();
   for (const { key } of rows) if (key !== undefined) keys.add(key);
-  return { rows, keys };
+  return { partly, rows, keys };
 }
 
 function formLine(line: string, number: number): FormLine {
   const cut = line.length > textMax ? line.slice(0, textMax) : line;
   const trimmed = cut.trim();
   const text = trimmed.charCodeAt(0) < 0x80 ? trimmed : trimmed.replace(/^[\p{Cf}\s]+/u, '');
-  const indent = text === '' ? 0 : cut.indexOf(text);
-  const colon = text.indexOf(':');
-  if (colon < 0 || colon > keyMax) return { line: number, indent, text, key: undefined, dots: 0, value: '' };
+  const indent = text === '' ? cut.length : cut.indexOf(text);
+  const plain = text.indexOf(':');
+  const wide = plain < 0 && trimmed.charCodeAt(0) < 0x80 && text.includes('\uff1a');
+  const colon = wide ? text.indexOf('\uff1a') : plain;
+  if (colon < 0 || colon > keyMax)
+    return { line: number, indent, text, wide: false, key: undefined, dots: 0, value: '' };
   let end = colon;
   let dots = 0;
   for (; end > 0; end--) {
@@ -80,7 +107,7 @@ function formLine(line: string, number: number): FormLine {
     else if (last !== undefined && last.trim() !== '') break;
   }
   const key = text.slice(0, end).toLowerCase();
-  return { line: number, indent, text, key: withoutUnseen(key), dots, value: text.slice(colon + 1).trim() };
+  return { line: number, indent, text, wide, key: withoutUnseen(key), dots, value: text.slice(colon + 1).trim() };
 }
 
 /** Editors of HTML leave zero-width characters behind. */

@@ -30,22 +30,23 @@ function brokenField({ key, text }: FormLine): Field | undefined {
 export const internic: Form = {
   id: 'internic',
   nameField: name.shown,
-  detect: ({ rows, keys }) => keys.has(version) || rows.some((row) => isNumbered(row) && fieldOf(row) !== undefined),
-  parse({ rows }) {
+  detect: ({ rows, keys }) =>
+    keys.has(version) || new Set(rows.flatMap((row) => (isNumbered(row) ? (fieldOf(row)?.shown ?? []) : []))).size > 1,
+  parse({ rows, partly }) {
     const gathering = new RequestBuilder(operations, () => [operation.shown, name.shown]);
     for (const row of rows) {
       if (row.key === version) {
         gathering.close();
-        gathering.take({ shown: version }, row.line, row.value);
+        gathering.take({ shown: version }, row);
       }
       if (!isNumbered(row)) continue;
       const field = fieldOf(row);
-      if (field) gathering.take(field, row.line, row.value);
+      if (field) gathering.take(field, row);
       else {
         const meant = brokenField(row);
         if (meant) gathering.malformed(meant, row.line);
       }
     }
-    return gathering.end();
+    return gathering.end(partly);
   },
 };

@@ -3,8 +3,6 @@
 
 import { type Fields, type Form, namedAs } from './form.ts';
 import { brokenPair, RequestBuilder } from './request-builder.ts';
-import { sanitizeLine } from '../sanitize.ts';
-import { parseDomainName } from '../domain-name.ts';
 
 const fields: Fields = new Map([
   ['key', { shown: 'key', is: 'name', once: true }],
@@ -23,11 +21,8 @@ const forNew = new Set<string | undefined>([undefined, 'request', 'create']);
 export const nominet: Form = {
   id: 'automaton',
   nameField: 'key',
-  detect: ({ rows, keys }) =>
-    keys.has('key') &&
-    (keys.has('for') ||
-      rows.some(({ key, value }) => key === 'key' && typeof parseDomainName(sanitizeLine(value, 254)) !== 'string')),
-  parse({ rows }) {
+  detect: ({ keys }) => keys.has('key') && [...fields.keys()].some((key) => key !== 'key' && keys.has(key)),
+  parse({ rows, partly }) {
     const gathering = new RequestBuilder(operations, ({ operation }) =>
       forNew.has(operation) ? ['key', 'for'] : ['key'],
     );
@@ -35,9 +30,9 @@ export const nominet: Form = {
       const field = row.key === undefined ? undefined : fields.get(row.key);
       const meant = field ?? brokenPair(row, fields);
       if (row.text === '') gathering.close();
-      else if (field) gathering.take(field, row.line, row.value);
+      else if (field) gathering.take(field, row);
       else if (meant) gathering.malformed(meant, row.line);
     }
-    return gathering.end();
+    return gathering.end(partly);
   },
 };

@@ -45,7 +45,8 @@ export class RequestBuilder {
   }
 
   /** Reads one field. One that stands once in a request begins another when it comes again, unless it directly repeats. */
-  take(field: Field, line: number, value: string): void {
+  take(field: Field, { line, wide, value }: Pick<FormLine, 'line' | 'wide' | 'value'>): void {
+    if (wide && field.is) return this.malformed(field, line);
     const request = this.#requestFor(field, line);
     const { shown } = field;
     if (field.is === 'name') this.#name(request, shown, line, value);
@@ -64,12 +65,12 @@ export class RequestBuilder {
     if (this.#open) this.#open.operation ??= operation;
   }
 
-  /** The request ends here. */
-  close(): void {
+  /** The request ends here, or in what is not read: then nothing is missing in it. */
+  close(partly = false): void {
     const request = this.#open;
     if (!request) return;
     this.#open = undefined;
-    for (const field of this.#needs(request)) {
+    for (const field of partly ? [] : this.#needs(request)) {
       if (!request.seen.has(field)) this.#problem({ line: request.line, field, code: 'missing-field', value: '' });
     }
     const { operation, names, reference } = request;
@@ -77,8 +78,8 @@ export class RequestBuilder {
   }
 
   /** Everything that was found. */
-  end(): Found {
-    this.close();
+  end(partly: boolean): Found {
+    this.close(partly);
     const problems = this.#problems.toSorted((one, other) => one.line - other.line);
     return { requests: this.#requests, problems, moreProblems: this.#moreProblems };
   }
@@ -100,9 +101,9 @@ export class RequestBuilder {
   }
 
   #name(request: Open, field: string, line: number, value: string): void {
-    const text = sanitizeLine(value, nameTextMax);
+    const text = withoutLink(sanitizeLine(value, nameTextMax));
     if (text === '') return this.#problem({ line, field, code: 'missing-name', value: '' });
-    const name = parseDomainName(text);
+    const name = text.includes('\ufffd') ? 'unreadable-name' : parseDomainName(text);
     if (typeof name === 'string') this.#wrong(line, field, name, text);
     else request.names.set(name.ascii, name);
   }
@@ -123,6 +124,18 @@ export class RequestBuilder {
     if (this.#problems.length < problemsTold) this.#problems.push(problem);
     else this.#moreProblems++;
   }
+}
+
+/** What mail programs make of a name: `name<http://name>`, `name [http://name/]`, `[name]`, `http://name/`. The name. */
+function withoutLink(text: string): string {
+  if (!/[<[(/]/.test(text)) return text;
+  const [, before = '', link = ''] =
+    /^([^\s<>[\]()/:]*)\s*[<[(]?((?:https?:\/\/|mailto:)[^\s<>[\]]*)[>\])]?$/i.exec(text) ?? [];
+  if (before !== '') return before;
+  const bare = /^[<[]([^\s<>[\]/:]+)[>\]]$/.exec(text)?.[1];
+  if (bare !== undefined) return bare;
+  const host = /^https?:\/\/([^\s/:?#]+)\/?$/i.exec(link)?.[1];
+  return host ?? text;
 }
 
 /** A row that a field by the name of its first word was meant for, but that lacks the colon: `Domain = a.example`. */

@@ -7,6 +7,8 @@ import { brokenPair, RequestBuilder } from './request-builder.ts';
 import type { FormLine } from './form-lines.ts';
 
 const others = ['descr', 'admin-c', 'tech-c', 'zone-c', 'nserver', 'mnt-by', 'notify', 'changed', 'source', 'delete'];
+/** Those that no other form has; the others are everybody's. */
+const ownKeys = ['admin-c', 'tech-c', 'zone-c', 'mnt-by', 'changed', 'source', 'descr'];
 const fields: Fields = new Map<string, Field>([
   ['domain', { shown: 'domain', is: 'name', once: true }],
   ...others.map((shown): [string, Field] => [shown, { shown }]),
@@ -26,7 +28,8 @@ function objectsOf(rows: readonly FormLine[]): Attribute[][] {
   for (const row of rows) {
     const first = object[0];
     const last = object.at(-1);
-    if (row.text === '') object = [];
+    // A line of blanks goes on, as a line that begins with one does; an empty one ends the object.
+    if (row.text === '') object = row.indent > 0 ? object : [];
     else if (/^[#%]/.test(row.text)) continue;
     else if (first && last && (row.indent > first.indent || row.text.startsWith('+'))) {
       if (last.more.length < valueMax) last.more += ` ${row.text.replace(/^\+/, '')}`;
@@ -52,20 +55,21 @@ function isDomain(object: readonly Attribute[]): boolean {
 export const rpsl: Form = {
   id: 'rpsl',
   nameField: 'domain',
-  detect: ({ keys }) => keys.has('domain') || (keys.has('source') && keys.has('changed') && keys.has('descr')),
-  parse({ rows }, subject) {
+  detect: ({ keys }) =>
+    keys.has('domain') ? ownKeys.some((key) => keys.has(key)) : ownKeys.filter((key) => keys.has(key)).length > 2,
+  parse({ rows, partly }, subject) {
     const gathering = new RequestBuilder(new Map(), () => ['domain', 'source']);
     for (const object of objectsOf(rows).filter(isDomain)) {
       for (const attribute of object) {
         const field = fields.get(attribute.key ?? '');
         const meant = field ?? brokenPair(attribute, fields);
-        if (field) gathering.take(field, attribute.line, valueOf(attribute));
+        if (field) gathering.take(field, { ...attribute, value: valueOf(attribute) });
         else if (meant) gathering.malformed(meant, attribute.line);
         if (attribute.key === 'delete') gathering.means('delete');
       }
       if (/^\s*new\s*$/i.test(subject.slice(0, 100))) gathering.means('new');
       gathering.close();
     }
-    return gathering.end();
+    return gathering.end(partly);
   },
 };

@@ -27,11 +27,10 @@ export const rri: Form = {
   id: 'rri',
   nameField: 'Domain',
   detect({ keys }) {
-    const hasName = keys.has('domain') || keys.has('domain-ace');
-    if (keys.has('action')) return hasName || keys.has('version') || keys.has('ctid');
-    return hasName && (keys.has('ctid') || keys.has('version') || keys.has('holder'));
+    const own = ['action', 'ctid', 'domain-ace'].filter((key) => keys.has(key)).length;
+    return own > 1 || (own === 1 && (keys.has('domain') || keys.has('version')));
   },
-  parse({ rows }) {
+  parse({ rows, partly }) {
     const gathering = new RequestBuilder(operations, ({ seen, operation }) =>
       seen.has('Handle') || seen.has('Domain-Ace') || nameless.some((each) => each === operation)
         ? ['Action']
@@ -39,16 +38,16 @@ export const rri: Form = {
     );
     let inSection = false;
     for (const row of rows) {
-      const { key, text, line, value } = row;
+      const { key, text, line } = row;
       if (separator.test(text)) gathering.close();
       if (section.test(text)) inSection = true;
       else if (separator.test(text) || key === 'action') inSection = false;
       if (inSection) continue;
       const field = key === undefined ? undefined : fields.get(key);
       const meant = field ?? brokenPair(row, fields);
-      if (field) gathering.take(field, line, value);
+      if (field) gathering.take(field, row);
       else if (meant) gathering.malformed(meant, line);
     }
-    return gathering.end();
+    return gathering.end(partly);
   },
 };
