@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { mailParser } from '../../src/mail/parse-mail.ts';
@@ -77,22 +77,60 @@ for (const [name, { needs, command }] of Object.entries(programs)) {
   });
 }
 
-test('pulls and confirms everything, byte for byte: gSOAP stubs from the WSDL', async (t) => {
-  if (!(await has(t, gsoap))) return;
-  const folder = await temporaryFolder(t);
-  const { url } = await openStage(t);
-  const text = await (await fetch(`${url}?wsdl`)).text();
-  const steps = [
-    'cat > seawall.wsdl',
-    'wsdl2h -c -o seawall.h seawall.wsdl',
-    'soapcpp2 -c -C -L -x -I/usr/share/gsoap/import seawall.h',
-    `gcc -w -I. -o client ${pathOf('../fixtures/clients/gsoap.c')} soapC.c soapClient.c -lgsoap -lz`,
-  ];
-  const built = run('sh', ['-ec', steps.join('\n')], { cwd: folder });
-  built.child.stdin?.end(text);
-  await built;
-  await pullsEverything(t, [join(folder, 'client')], true);
-});
+const jars = [
+  'axis',
+  'jaxrpc',
+  'saaj',
+  'wsdl4j',
+  'commons-logging',
+  'commons-discovery',
+  'javax.mail',
+  'javax.activation',
+];
+const classPath = jars.map((jar) => `/usr/share/java/${jar}.jar`).join(':');
+const axis = ['sh', '-c', 'command -v java && command -v javac && test -e /usr/share/java/axis.jar'];
+const mono = ['sh', '-c', 'command -v mono && command -v wsdl && command -v mcs'];
+
+/** Clients whose code is generated from the WSDL: the steps to build them in a folder with `seawall.wsdl`, and how they are run there. */
+const generated: Record<string, { needs: string[]; steps: string[]; command: string[]; hex?: true }> = {
+  gSOAP: {
+    needs: gsoap,
+    steps: [
+      'wsdl2h -c -o seawall.h seawall.wsdl',
+      'soapcpp2 -c -C -L -x -I/usr/share/gsoap/import seawall.h',
+      `gcc -w -I. -o client ${pathOf('../fixtures/clients/gsoap.c')} soapC.c soapClient.c -lgsoap -lz`,
+    ],
+    command: ['./client'],
+    hex: true,
+  },
+  'Axis 1.4, Java': {
+    needs: axis,
+    steps: [
+      `java -cp ${classPath} org.apache.axis.wsdl.WSDL2Java -p seawall seawall.wsdl`,
+      `javac -nowarn -Xlint:none -encoding UTF-8 -d . -cp ${classPath} seawall/*.java seawall/holders/*.java ${pathOf('../fixtures/clients/Axis.java')}`,
+    ],
+    command: ['java', '-cp', `.:${classPath}`, 'Axis'],
+  },
+  'wsdl.exe of .NET, Mono': {
+    needs: mono,
+    steps: [
+      'wsdl seawall.wsdl',
+      `mcs -out:client.exe -r:System.Web.Services Seawall.cs ${pathOf('../fixtures/clients/DotNet.cs')}`,
+    ],
+    command: ['mono', 'client.exe'],
+  },
+};
+
+for (const [name, { needs, steps, command, hex }] of Object.entries(generated)) {
+  test(`pulls and confirms everything, byte for byte: stubs from the WSDL by ${name}`, async (t) => {
+    if (!(await has(t, needs))) return;
+    const folder = await temporaryFolder(t);
+    const { url } = await openStage(t);
+    await writeFile(join(folder, 'seawall.wsdl'), await (await fetch(`${url}?wsdl`)).text());
+    await run('sh', ['-ec', steps.join('\n')], { cwd: folder });
+    await pullsEverything(t, ['env', '-C', folder, ...command], hex);
+  });
+}
 
 const examples: Record<string, { needs: string[]; command: string[] }> = {
   Perl: { needs: perl, command: ['perl', 'registry.pl'] },

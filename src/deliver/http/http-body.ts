@@ -60,10 +60,12 @@ function encodingOf(body: Buffer, charset: string | undefined): string {
   if (body[0] === 0xff && body[1] === 0xfe) return 'utf-16le';
   if (body[0] === 0 && body[1] === 0x3c) return 'utf-16be';
   if (body[0] === 0x3c && body[1] === 0) return 'utf-16le';
-  const declared = /^<\?xml[^>]{0,80}?encoding\s*=\s*["']([\w.:-]{1,40})["']/.exec(
-    body.toString('latin1', 0, 120),
+  const declared = /^\s{0,20}<\?xml[^>]{0,80}?encoding\s*=\s*["']([\w.:-]{1,40})["']/.exec(
+    body.toString('latin1', 0, 140),
   )?.[1];
-  return (charset ?? declared ?? 'utf-8').toLowerCase();
+  const said = (charset ?? declared ?? 'utf-8').toLowerCase();
+  // Whoever writes XML into a string and sends that as UTF-8 leaves a declaration that is not true; two bytes a character look otherwise.
+  return said.startsWith('utf-16') ? 'utf-8' : said;
 }
 
 const encodings = ['utf-8', 'utf8', 'us-ascii', 'iso-8859-1', 'windows-1252', 'utf-16', 'utf-16le', 'utf-16be'];

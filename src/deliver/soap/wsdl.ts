@@ -46,13 +46,13 @@ function schema(): string {
   ].join('\n');
 }
 
-const message = (name: string, part: string): string =>
-  `<wsdl:message name="${name}"><wsdl:part name="${part}" element="tns:${name}"/></wsdl:message>`;
+const message = (name: string, part: string, of = name): string =>
+  `<wsdl:message name="${name}"><wsdl:part name="${part}" element="tns:${of}"/></wsdl:message>`;
 
 const portOperation = (name: (typeof operationNames)[number]): string =>
   `<wsdl:operation name="${name}"><wsdl:documentation>${escapeXml(operationOf(name).help)}</wsdl:documentation>` +
   `<wsdl:input message="tns:${name}"/><wsdl:output message="tns:${name}Response"/>` +
-  '<wsdl:fault name="QueueFault" message="tns:QueueFault"/></wsdl:operation>';
+  '<wsdl:fault name="QueueFault" message="tns:QueueFaultMessage"/></wsdl:operation>';
 
 const boundOperation = (name: string): string =>
   `<wsdl:operation name="${name}"><soap:operation soapAction="${namespace}#${name}" style="document"/>` +
@@ -78,7 +78,7 @@ ${schema()}
 </xsd:schema>
 </wsdl:types>
 ${operationNames.flatMap((name) => [message(name, 'parameters'), message(`${name}Response`, 'parameters')]).join('\n')}
-${message('QueueFault', 'fault')}
+${message('QueueFaultMessage', 'fault', 'QueueFault')}
 <wsdl:portType name="${portName}">
 ${operationNames.map(portOperation).join('\n')}
 </wsdl:portType>

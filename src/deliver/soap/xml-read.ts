@@ -210,9 +210,10 @@ function attributesOf(given: ReadonlyMap<string, string>, scope: Scope): XmlAttr
 }
 
 /**
- * Reads a whole document (XML 1.0, Namespaces in XML 1.0), without a byte order mark.
+ * Reads a whole document (XML 1.0, Namespaces in XML 1.0), without a byte order mark. Blanks before the declaration, which the standard
+ * does not allow and templates leave behind, are passed over.
  * @throws QueueError BAD_MESSAGE
  */
 export function readXml(text: string): XmlElement {
-  return new Reader(text).read();
+  return new Reader(text.trimStart()).read();
 }
