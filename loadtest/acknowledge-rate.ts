@@ -28,7 +28,7 @@ async function measure(count: number, files: boolean): Promise<void> {
   const child = fork(process.argv[1] ?? '', ['sink'], { execArgv: process.execArgv });
   const url = await new Promise<string>((resolve) => child.once('message', (message) => resolve(message as string)));
   const spool = await mkdtemp(join(tmpdir(), 'seawall-rate-'));
-  const relays = files ? '' : `[ack]\nrelays = ["${url}"]\n`;
+  const relays = files ? '' : `[ack]\nrelays = ["${url}"]\nunverified_per_minute = 0\nunverified_short = false\n`;
   const config = makeConfig({ name: 'rate', text: `${relays}[spool]\ndir = "${spool}"\n` }, {});
   const form = '1a..: C\r\n1b..: REGSARL\r\n1e..: TRID-1\r\n2a..: boulangerie-dupre.fr\r\n';
   const filler = '3b..: 12 rue de la Poste, a line of a form as long as forms are\r\n'.repeat(58);

@@ -66,6 +66,9 @@ export async function startDaemon(
     SEAWALL_ADMIN_PORT: String(adminPort),
     SEAWALL_TEMPLATES_DIR: fileURLToPath(new URL('../templates', import.meta.url)),
     SEAWALL_LOG_FORMAT: 'json',
+    // Thousands come from one sender here, and each acknowledgement is counted.
+    SEAWALL_ACK_UNVERIFIED_PER_MINUTE: '0',
+    SEAWALL_ACK_UNVERIFIED_SHORT: 'false',
     ...settings,
   };
   let child: ChildProcess | undefined;

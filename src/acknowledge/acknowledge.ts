@@ -22,7 +22,9 @@ import { AckState } from './journal/ack-state.ts';
 import { DeliveryLoop } from './delivery-loop.ts';
 import { type RecipientOf, recipientOf } from './compose/recipient.ts';
 import { DeliveryQueue } from './queue/delivery-queue.ts';
-import { composer } from './compose/compose.ts';
+import { composer, fromHeader } from './compose/compose.ts';
+import { composeDigest } from './compose/digest.ts';
+import { Digests } from './queue/digests.ts';
 import { limitsOf } from './queue/destination-limits.ts';
 import { checkLanguages, loadLanguages } from './compose/languages.ts';
 import { openTransports } from './transport/open-transports.ts';
@@ -61,7 +63,16 @@ export async function startAcknowledge(parts: {
     checkLanguages(book, languages, config.templates.dir),
   );
   const recipient: RecipientOf = (request) => recipientOf(request, inForce.book, ack.language);
-  const compose = composer({ from: ack.from, name: ack.name, languages, recipientOf: recipient });
+  // Files stay on this machine: only what leaves it can hurt somebody who never wrote to us.
+  const leaves = ack.relays.length > 0 || ack.direct;
+  const compose = composer({
+    from: ack.from,
+    name: ack.name,
+    languages,
+    recipientOf: recipient,
+    unverifiedShort: leaves && ack.unverified_short,
+  });
+  const digestOptions = { from: fromHeader(ack.from), name: ack.name, language: ack.language };
   const publisher = new TransportStatusFile(runtime, config.spool.dir);
   const changed = (): void => publisher.say(names, relays.troubles);
   const { transports, direct, sign, expect } = await openTransports(config, runtime, log, changed);
@@ -88,6 +99,7 @@ export async function startAcknowledge(parts: {
     ended = true;
     journalWriter.abandon();
     cutOff();
+    digests.stop();
     void queue.stop();
     void retryRequests.stop();
     log.error({ reason: error.message }, 'acknowledging has to end');
@@ -113,6 +125,14 @@ export async function startAcknowledge(parts: {
     route: (request) => loop.route(request),
     failed: fail,
   });
+  const digests: Digests = new Digests({
+    clock,
+    perMinute: leaves ? ack.unverified_per_minute : 0,
+    state,
+    write: (...events) => journalWriter.writeAlone(...events),
+    add: (domain, head) => queue.addDigest(domain, head),
+    failed: fail,
+  });
   const settings = {
     parseBytes: ack.parse_bytes,
     retryMs: pause.firstMs,
@@ -135,6 +155,8 @@ export async function startAcknowledge(parts: {
     sign,
     state,
     compose,
+    composeDigest: (digest) => composeDigest(digest, digestOptions),
+    digests,
     recipientOf: recipient,
     expect,
     guard,
@@ -172,6 +194,7 @@ export async function startAcknowledge(parts: {
     reload: () => inForce.reload(),
     async stop() {
       ended = true;
+      digests.stop();
       // Half of what the supervisor allows; the rest is for the journal.
       const timer = clock.after(config.serve.stop_seconds * 500, cutOff);
       await Promise.all([queue.stop(), loop.stop(), retryRequests.stop()]);

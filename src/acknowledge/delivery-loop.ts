@@ -8,8 +8,11 @@ import { messageOf } from '../model/errors.ts';
 import { sleep } from '../lib/async.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { StoredRequest } from '../model/request.ts';
+import { fromRanges } from '../model/range-set.ts';
+import { ticketOf } from '../model/ticket.ts';
 import { unparsedMail } from '../model/parsed-mail.ts';
 import type { Clock } from '../ports/runtime.ts';
+import type { Digest } from './journal/ack-events.ts';
 import type { AckState } from './journal/ack-state.ts';
 import type { RecipientOf } from './compose/recipient.ts';
 import { answersUs, autoReplyReason } from './compose/auto-reply-filter.ts';
@@ -17,6 +20,7 @@ import type { Delivery, DeliveryQueue } from './queue/delivery-queue.ts';
 import type { Outcome, Outgoing } from './transport/transport.ts';
 import { sanitizeLine } from '../mail/sanitize.ts';
 import type { Compose } from './compose/compose.ts';
+import type { Digests } from './queue/digests.ts';
 import type { Permit } from './queue/destination-limits.ts';
 import type { Sign } from './compose/dkim.ts';
 import { domainOf } from './compose/recipient.ts';
@@ -36,6 +40,9 @@ const breathMs = 1_000;
 const toldAt = 3;
 const sendersMax = 1_000;
 
+/** What an acknowledgement is recorded under: its request, or the one that stands for a digest. */
+type Subject = Pick<StoredRequest, 'sequence' | 'ticket' | 'receivedAt'>;
+
 interface Settings {
   readonly parseBytes: number;
   readonly retryMs: number;
@@ -51,6 +58,9 @@ interface Parts {
   readonly sign: Sign | undefined;
   readonly state: AckState;
   readonly compose: Compose;
+  readonly composeDigest: (digest: Digest) => Outgoing;
+  /** Holds back what is acknowledged together with others. */
+  readonly digests: Pick<Digests, 'holds'>;
   readonly guard: ParserGuard;
   readonly recipientOf: RecipientOf;
   /** Hears of each address before its turn, so that its domain can be looked up meanwhile. */
@@ -95,18 +105,21 @@ export class DeliveryLoop {
   }
 
   /**
-   * The recipient domain of a request's acknowledgement. Undefined when none is due, and that is recorded.
+   * The recipient domain of a request's acknowledgement. Undefined when none is due, and that is recorded, or it goes with others.
    * Takes every request, more than once where its mail had to wait: cheap.
    */
   route(request: StoredRequest): string | undefined {
-    const { recipientOf, settings, log, journalWriter, expect } = this.#parts;
+    const { recipientOf, settings, log, journalWriter, expect, state, digests } = this.#parts;
     const { sequence, ticket, envelope, client } = request;
+    const digest = state.digestOf(sequence);
+    if (digest) return digest.head === sequence ? domainOf(digest.to) : undefined;
     const { to, contact } = recipientOf(request);
     // Whom the registrar book does not know may be anyone's address: no backscatter.
     const reason = client.unverified
       ? 'unverified'
       : autoReplyReason(envelope.from, fieldsOf(headPiece(request.message, settings.parseBytes)), contact);
     if (reason === undefined) {
+      if (digests.holds(request, to)) return undefined;
       expect(to);
       return domainOf(to);
     }
@@ -154,27 +167,36 @@ export class DeliveryLoop {
   }
 
   async #deliver({ sequence, permit }: Delivery): Promise<void> {
-    const { queue, relays, recipientOf } = this.#parts;
-    const request = await queue.read(sequence);
-    if (!request) return;
-    if (domainOf(recipientOf(request).to) !== permit.domain) {
+    const { queue, relays, recipientOf, state } = this.#parts;
+    const digest = state.digestOf(sequence);
+    const request = digest ? undefined : await queue.read(sequence);
+    if (!digest && !request) return;
+    if (request && domainOf(recipientOf(request).to) !== permit.domain) {
       // The registrar book has changed since: it waits again, where it goes now.
-      queue.add(request);
-    } else if (relays.isResting(permit.domain)) {
-      this.#settle(request, {
+      return queue.add(request);
+    }
+    const subject = request ?? { sequence, ticket: ticketOf(sequence), receivedAt: digest?.at ?? 0 };
+    if (relays.isResting(permit.domain)) {
+      this.#settle(subject, {
         kind: 'later',
         code: 0,
         text: 'its mail servers could not be reached',
         transport: permit.domain,
       });
-    } else await this.#acknowledge(request, permit);
+    } else if (request) await this.#acknowledge(request, permit);
+    else if (digest) await this.#sendSigned(subject, this.#parts.composeDigest(digest), permit);
   }
 
   async #acknowledge(request: StoredRequest, permit: Permit): Promise<void> {
-    const { sign, settings } = this.#parts;
+    const { settings } = this.#parts;
     const piece = pieceOf(request.message, settings.parseBytes);
     const mail = await this.#make(request, piece, fieldsOf(piece.bytes));
     if (typeof mail === 'string') return this.#fail(request, { kind: 'refused', code: 0, text: mail, transport: '' });
+    await this.#sendSigned(request, mail, permit);
+  }
+
+  async #sendSigned(request: Subject, mail: Outgoing, permit: Permit): Promise<void> {
+    const { sign } = this.#parts;
     const outcome = await this.#send(request, sign ? { ...mail, bytes: await sign(mail.bytes) } : mail);
     if (!outcome) return;
     // A relay in trouble says nothing of the destination.
@@ -199,7 +221,7 @@ export class DeliveryLoop {
   }
 
   /** Undefined when it was cut off. */
-  async #send(request: StoredRequest, mail: Outgoing): Promise<Outcome | undefined> {
+  async #send(request: Subject, mail: Outgoing): Promise<Outcome | undefined> {
     const { relays, clock } = this.#parts;
     const { signal } = this.#stop;
     let unreachable = 0;
@@ -214,17 +236,19 @@ export class DeliveryLoop {
     }
   }
 
-  #settle(request: StoredRequest, outcome: Outcome): void {
+  #settle(request: Subject, outcome: Outcome): void {
     const { sequence, ticket } = request;
     const { code, transport } = outcome;
     if (outcome.kind === 'sent') {
-      this.#parts.log.info({ sequence, ticket, relay: transport, code }, 'acknowledged');
-      this.#parts.journalWriter.record({ type: 'sent', sequence });
+      const ranges = this.#parts.state.digestOf(sequence)?.ranges;
+      const count = ranges && fromRanges(ranges).length;
+      this.#parts.log.info({ sequence, ticket, count, relay: transport, code }, 'acknowledged');
+      this.#parts.journalWriter.record({ type: 'sent', sequence, ...(ranges && { ranges }) });
     } else if (outcome.kind === 'refused' || this.#isTooOld(request)) this.#fail(request, outcome);
     else this.#retry(request, outcome);
   }
 
-  #retry({ sequence, ticket }: StoredRequest, { code, text, transport }: Outcome): void {
+  #retry({ sequence, ticket }: Subject, { code, text, transport }: Outcome): void {
     const { clock, log, journalWriter, settings, state } = this.#parts;
     const before = state.retryOf(sequence);
     const attempts = (before?.attempts ?? 0) + 1;
@@ -235,15 +259,18 @@ export class DeliveryLoop {
     journalWriter.record({ type: 'retry', sequence, attempts, nextAt: clock.now() + pauseMs, code, text, ...asked });
   }
 
-  #fail({ sequence, ticket }: StoredRequest, { code, text, transport }: Outcome): void {
+  #fail({ sequence, ticket }: Subject, { code, text, transport }: Outcome): void {
     const { clock, log, journalWriter, state } = this.#parts;
     const attempts = (state.retryOf(sequence)?.attempts ?? 0) + 1;
     log.warn({ sequence, ticket, relay: transport, code, text, attempts }, 'acknowledgement failed for good');
-    journalWriter.record({ type: 'failed', sequence, at: clock.now(), attempts, code, text });
+    // The first of a digest comes last: until then it stands for those that are left.
+    const all = fromRanges(state.digestOf(sequence)?.ranges ?? [[sequence, sequence]]).toReversed();
+    for (const each of all)
+      journalWriter.record({ type: 'failed', sequence: each, at: clock.now(), attempts, code, text });
   }
 
   /** Whoever asks for another try starts its time anew. */
-  #isTooOld({ receivedAt, sequence }: StoredRequest): boolean {
+  #isTooOld({ receivedAt, sequence }: Subject): boolean {
     const since = Math.max(receivedAt, this.#parts.state.retryOf(sequence)?.askedAt ?? 0);
     return this.#parts.clock.now() - since >= this.#parts.settings.giveUpMs;
   }

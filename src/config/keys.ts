@@ -272,6 +272,13 @@ export const keys = {
     dns_stale_seconds: number(day, 0, 7 * day, 'direct: how long an old answer is used while there is no new one'),
     dns_none_seconds: number(60, 1, day, 'direct: how long it is known that a domain takes no mail'),
     dns_domains: number(10_000, 10, 1_000_000, 'direct: domains remembered'),
+    unverified_per_minute: number(
+      10,
+      0,
+      1_000_000,
+      'mails a minute to whom no book vouches for, then a digest; 0: any',
+    ),
+    unverified_short: flag(true, 'whom no book vouches for gets no more bytes by mail than came, if that can be'),
     waiting_count: number(4_000, 1, 100_000, 'the most mails in memory: read ahead and being sent'),
     parse_bytes: number(262_144, 1_024, 1_048_576, 'how much of a mail is parsed for what its acknowledgement quotes'),
     parse_seconds: number(5, 1, 600, 'the longest a mail of several parts may take to parse before it is set aside'),

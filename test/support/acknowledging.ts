@@ -106,10 +106,10 @@ export class Acknowledging {
     return this.#folder;
   }
 
-  /** Starts the stage. */
+  /** Starts the stage. Without a book, unless a test says otherwise, everybody is answered in full and at any rate. */
   start(ack: Record<string, unknown>, reader: RequestReader = this.log, book = ''): Promise<Stage> {
     const config = configOf({
-      ack: { send_seconds: sendSeconds, ...ack },
+      ack: { send_seconds: sendSeconds, unverified_per_minute: 0, unverified_short: false, ...ack },
       spool: { dir: this.#folder },
       registrars: { file: book },
     });

@@ -38,6 +38,8 @@ export function composer(options: {
   name: string;
   languages: Languages;
   recipientOf: RecipientOf;
+  /** Whoever no registrar book vouches for gets no more bytes than came, as far as the shortest form allows it. */
+  unverifiedShort?: boolean;
 }): Compose {
   const from = fromHeader(options.from);
   const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
@@ -50,9 +52,10 @@ export function composer(options: {
     const day = days.get(language);
     if (!render || !day) throw new ConfigError(`there are no templates for the language ${language}`);
     const receivedAt = new Date(request.receivedAt).toISOString();
-    const facts = [...ackFields(request, receivedAt), ...parsedFields(parsed)];
+    const own = ackFields(request, receivedAt);
+    const facts = [...own, ...parsedFields(parsed)];
     const rendered = render({
-      block: facts.map((fact) => fact.join(': ')).join('\n'),
+      block: blockOf(facts),
       ticket,
       sequence,
       receivedAt,
@@ -77,16 +80,38 @@ export function composer(options: {
       ['Auto-Submitted', 'auto-replied'],
       ['X-Auto-Response-Suppress', 'All'],
       ['Content-Language', language],
-      ...facts.map(([name, value]) => [name, headerText(value)]),
       ['MIME-Version', '1.0'],
-      ['Content-Type', `multipart/alternative; boundary="${boundary}"`],
     ];
-    const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-    const text =
+    const shown = facts.map(([name, value]) => [name, headerText(value)]);
+    const type = ['Content-Type', `multipart/alternative; boundary="${boundary}"`];
+    let head = headerOf([...headers, ...shown, type]);
+    let bytes = Buffer.from(
       `${head}\r\n--${boundary}\r\n${textPart('plain', rendered.text, boundary)}` +
-      `--${boundary}\r\n${textPart('html', rendered.html, boundary)}--${boundary}--\r\n`;
-    return { sequence, ticket, to, bytes: Buffer.from(text), language, headers: head, rendered };
+        `--${boundary}\r\n${textPart('html', rendered.html, boundary)}--${boundary}--\r\n`,
+    );
+    const short = options.unverifiedShort === true || (parsed.form === undefined && parsed.names.length === 0);
+    if (request.client.registrar === undefined && short) {
+      // Without the HTML, then without saying anything twice, then without what was read.
+      for (const [also, text] of [
+        [shown, rendered.text],
+        [[], blockOf(facts)],
+        [[], blockOf(own)],
+      ] as const) {
+        if (bytes.length <= request.size) break;
+        head = headerOf([...headers, ...also]);
+        bytes = Buffer.from(`${head}${textPart('plain', text)}`);
+      }
+    }
+    return { sequence, ticket, to, bytes, language, headers: head, rendered };
   };
+}
+
+function headerOf(fields: readonly (readonly string[])[]): string {
+  return fields.map((field) => `${field.join(': ')}\r\n`).join('');
+}
+
+function blockOf(facts: readonly (readonly string[])[]): string {
+  return facts.map((fact) => fact.join(': ')).join('\n');
 }
 
 /** In code and not in the templates: no template can leave it out. */
@@ -110,12 +135,13 @@ function threadOf(fields: Fields): [string, string][] {
 }
 
 /** Whether an envelope sender can stand in a To header and in RCPT: one @ outside quotes, nothing that ends a line or the brackets. */
-function isWritable(address: string): boolean {
+export function isWritable(address: string): boolean {
   const written = /^(?:"(?:[ !#-[\]-~]|\\[ -~])+"|[^\p{Cc}\p{Z}<>"]+)@[^\p{Cc}\p{Z}<>@]+$/u;
   return address.length <= 320 && written.test(address);
 }
 
-function fromHeader(from: string): string {
+/** The From header that `ack.from` stands for. @throws ConfigError when it holds no usable address */
+export function fromHeader(from: string): string {
   const [, name = '', bracketed] = /^\s*(?:(.*?)\s*<([^<>]*)>|.*)\s*$/su.exec(from) ?? [];
   const address = (bracketed ?? from).trim();
   if (!isWritable(address)) {

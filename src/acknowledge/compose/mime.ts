@@ -53,9 +53,10 @@ export function headerDate(ms: number): string {
 }
 
 /** A text part with its headers. Plain ASCII stays as it is, so that a program can read it without decoding. */
-export function textPart(subtype: 'plain' | 'html', text: string, boundary: string): string {
+export function textPart(subtype: 'plain' | 'html', text: string, boundary?: string): string {
   const lines = text.replace(/\r\n?/g, '\n').trimEnd().split('\n');
-  const plain = !text.includes(boundary) && lines.every((line) => /^[ -~]{0,900}$/.test(line));
+  const plain =
+    (boundary === undefined || !text.includes(boundary)) && lines.every((line) => /^[ -~]{0,900}$/.test(line));
   const body = plain ? lines.join('\r\n') : lines.map(quotedPrintable).join('\r\n');
   return (
     `Content-Type: text/${subtype}; charset=utf-8\r\n` +

@@ -35,6 +35,7 @@ export async function preview(
     name,
     languages: new Map([[language, render]]),
     recipientOf: (each) => ({ ...recipientOf(each), language }),
+    unverifiedShort: config.ack.unverified_short && (config.ack.relays.length > 0 || config.ack.direct),
   });
   const fields = fieldsOf(headPiece(request.message, bytes));
   const automatic = autoReplyReason(request.envelope.from, fields, recipientOf(request).contact);

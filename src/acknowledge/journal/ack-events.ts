@@ -29,6 +29,16 @@ export interface Failure {
   readonly text: string;
 }
 
+/** Many acknowledgements in one mail, to an address that got as many as it may. Fixed before the mail is sent, so that a repeat is the same. */
+export interface Digest {
+  /** The first of its requests, which stands for all of them where one is tried again. */
+  readonly head: number;
+  /** When it was made, milliseconds since 1970 UTC. */
+  readonly at: number;
+  readonly to: string;
+  readonly ranges: readonly Range[];
+}
+
 /** The sets of sequences that a snapshot holds. */
 export type SnapshotSet = 'above' | 'skipped' | 'failed' | 'poisoned';
 
@@ -39,10 +49,11 @@ export type AckEvent =
   | { readonly type: 'sent' | 'skipped'; readonly ranges: readonly Range[] }
   | ({ readonly type: 'failed' } & Failure)
   | ({ readonly type: 'retry' } & Retry)
+  | ({ readonly type: 'digest' } & Digest)
   | ParseEvent
   /** An operator wants another try: of one that waits for its next, or of one that is settled, which waits again then. */
   | ({ readonly type: 'again' } & Retry)
-  /** Begins a snapshot: everything before it is forgotten. The next three and `retry` follow it. */
+  /** Begins a snapshot: everything before it is forgotten. The next three, `retry` and `digest` follow it. */
   | {
       readonly type: 'base';
       readonly settledThrough: number;

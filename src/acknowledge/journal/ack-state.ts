@@ -6,8 +6,8 @@
 // over more than 10,000 ranges, the oldest are forgotten too, and `stateOf` says `settled` about that part of the log.
 
 import type { JournalState } from '../../ports/journal.ts';
-import { type Range, RangeSet } from '../../model/range-set.ts';
-import type { AckEvent, AckStateName, Ending, Failure, SnapshotSet, Retry } from './ack-events.ts';
+import { fromRanges, type Range, RangeSet } from '../../model/range-set.ts';
+import type { AckEvent, AckStateName, Digest, Ending, Failure, SnapshotSet, Retry } from './ack-events.ts';
 
 const failuresKept = 10_000;
 const rangesKept = 10_000;
@@ -31,6 +31,9 @@ export class AckState implements JournalState<AckEvent> {
   /** Begun and not ended: at most one for each time that the process died, beside the one under way. */
   readonly #reading = new Map<number, number>();
   #reopened = 0;
+  /** Digests that are not settled, by the first of their requests; and the digest of each request that waits for one. */
+  readonly #digests = new Map<number, Digest>();
+  readonly #inDigest = new Map<number, Digest>();
 
   /** The log that the journal belongs to; undefined before the first event. */
   get logId(): string | undefined {
@@ -95,6 +98,12 @@ export class AckState implements JournalState<AckEvent> {
     return this.#reading.get(sequence) ?? 0;
   }
 
+  /** The digest that a request is to be acknowledged in, if there is one. */
+  digestOf(sequence: number): Digest | undefined {
+    const digest = this.#inDigest.get(sequence);
+    return digest && this.#digests.get(digest.head);
+  }
+
   isSettled(sequence: number): boolean {
     return sequence <= this.#settledThrough || this.#above.has(sequence);
   }
@@ -133,6 +142,9 @@ export class AckState implements JournalState<AckEvent> {
         return;
       case 'again':
         this.#again(event);
+        return;
+      case 'digest':
+        this.#takeDigest(event);
         return;
       case 'reading':
         if (!this.isSettled(event.sequence)) this.#reading.set(event.sequence, event.times);
@@ -180,6 +192,7 @@ export class AckState implements JournalState<AckEvent> {
     for (const retry of this.#retries.values()) {
       events.push({ type: this.isSettled(retry.sequence) ? 'reopened' : 'retry', ...retry });
     }
+    for (const digest of this.#digests.values()) events.push({ type: 'digest', ...digest });
     for (const [sequence, times] of this.#reading) events.push({ type: 'reading', sequence, times });
     return events;
   }
@@ -194,6 +207,13 @@ export class AckState implements JournalState<AckEvent> {
     this.#poisoned.add(sequence);
     this.#poisonedCount++;
     this.#poisoned.forgetOldest(rangesKept);
+  }
+
+  #takeDigest({ head, at, to, ranges }: Digest): void {
+    if (this.isSettled(head)) return;
+    const digest = { head, at, to, ranges };
+    this.#digests.set(head, digest);
+    for (const sequence of fromRanges(ranges)) if (!this.isSettled(sequence)) this.#inDigest.set(sequence, digest);
   }
 
   #again(retry: Retry): void {
@@ -220,6 +240,8 @@ export class AckState implements JournalState<AckEvent> {
     const settled = this.isSettled(sequence);
     const waited = this.#retries.delete(sequence);
     this.#reading.delete(sequence);
+    this.#digests.delete(sequence);
+    this.#inDigest.delete(sequence);
     if (settled && !waited) return false;
     this.#counts[how]++;
     if (how !== 'sent') {
@@ -259,6 +281,8 @@ export class AckState implements JournalState<AckEvent> {
     this.#failures.clear();
     this.#retries.clear();
     this.#reading.clear();
+    this.#digests.clear();
+    this.#inDigest.clear();
     this.#reopened = 0;
   }
 }

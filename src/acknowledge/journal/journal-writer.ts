@@ -5,7 +5,7 @@
 import type { Journal } from '../../ports/journal.ts';
 import type { Clock, Timer } from '../../ports/runtime.ts';
 import type { AckEvent } from './ack-events.ts';
-import { RangeSet } from '../../model/range-set.ts';
+import { type Range, RangeSet } from '../../model/range-set.ts';
 
 /** So many events are written at once … */
 const groupCount = 256;
@@ -14,7 +14,8 @@ const groupMs = 100;
 
 /** What becomes of one request. Several `sent` go into one event. */
 export type Happening =
-  | { readonly type: 'sent'; readonly sequence: number }
+  /** With `ranges`, of all that one mail acknowledges. */
+  | { readonly type: 'sent'; readonly sequence: number; readonly ranges?: readonly Range[] }
   | { readonly type: 'skipped'; readonly sequence: number }
   | Extract<AckEvent, { type: 'failed' | 'retry' }>;
 
@@ -109,6 +110,8 @@ function eventsOf(group: readonly Happening[]): AckEvent[] {
   const done = { sent: new RangeSet(), skipped: new RangeSet() };
   for (const happening of group) {
     if (happening.type === 'failed' || happening.type === 'retry') events.push(happening);
+    else if (happening.type === 'sent' && happening.ranges)
+      for (const [from, to] of happening.ranges) done.sent.add(from, to);
     else done[happening.type].add(happening.sequence);
   }
   for (const type of ['sent', 'skipped'] as const) {

@@ -124,6 +124,12 @@ export class DeliveryQueue {
     this.#wakeAll();
   }
 
+  /** Puts a digest at the end of the queue of its destination. @param head the request that stands for it */
+  addDigest(domain: string, head: number): void {
+    this.#destinations.add(domain, head);
+    this.#wakeAll();
+  }
+
   /** Says that what became of these is in the journal and in the state. */
   written(sequences: readonly number[]): void {
     for (const sequence of sequences) {
