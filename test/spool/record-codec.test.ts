@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { has, run } from '../support/tools.ts';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -129,6 +130,36 @@ const samples = join(import.meta.dirname, '../fixtures/requests');
 function sample(name: string): Buffer {
   return Buffer.from(readFileSync(join(samples, name), 'latin1').replace(/\r?\n/g, '\r\n'), 'latin1');
 }
+
+test('mutt shows every record, whatever a sender says of its length, read as the README says', async (t) => {
+  if (!(await has(t, ['mutt', '-v'])) || !(await has(t, ['script', '--version']))) return;
+  const spool = await temporaryFolder(t);
+  const writer = await openWriter(t, spool);
+  const second = request('Subject: two\r\n\r\n2\r\n');
+  await writer.append([request(`Content-Length: 0000\r\nSubject: one\r\n\r\n1\r\n`), second, second]);
+  const path = join(mailboxFolder(spool), mailboxName(1));
+  // Exactly as far as the third record: mutt believes it.
+  const text = readFileSync(path, 'latin1');
+  const behind = text.lastIndexOf('\nFrom ') - text.indexOf('\n\n1\n') - 2;
+  const told = join(spool, 'told.mbox');
+  writeFileSync(told, text.replace('Content-Length: 0000', `Content-Length: ${behind}`), 'latin1');
+  const shownBy = async (steps: string, name: string): Promise<string[]> => {
+    const shown = join(spool, `${name}.txt`);
+    const keys = `<tag-pattern>~A<enter><tag-prefix><pipe-message>grep -m1 ^Seawall-Sequence: >> ${shown}<enter><exit>`;
+    const mutt = `HOME=${spool} mutt -n -R -F /dev/null -f ${name} -e 'unset confirmcreate; unset wait_key; set pipe_split; set folder=${spool}; set quit=yes; push "${keys}"'`;
+    await run('script', ['-qec', `cd ${spool} && ${steps} && ${mutt}`, '/dev/null'], {
+      env: { ...process.env, TERM: 'xterm' },
+      timeout: 20_000,
+    });
+    return [...readFileSync(shown, 'latin1').matchAll(/^Seawall-Sequence: (\d+)/gm)].map(([, number = '']) => number);
+  };
+  assert.deepEqual(await shownBy('true', 'told.mbox'), ['1', '3']);
+  const advice = /^sed (.*) spool\/mailboxes\/\d+\.mbox > look\.mbox$/m.exec(
+    readFileSync(join(import.meta.dirname, '../../src/spool/README.md'), 'utf8'),
+  )?.[1];
+  assert.ok(advice);
+  assert.deepEqual(await shownBy(`sed ${advice} told.mbox > look.mbox`, 'look.mbox'), ['1', '2', '3']);
+});
 
 test("Python's mailbox module reads the spool: the same count, order and text", async (t) => {
   const spool = await temporaryFolder(t);
