@@ -145,7 +145,7 @@ test('mutt shows every record, whatever a sender says of its length, read as the
   writeFileSync(told, text.replace('Content-Length: 0000', `Content-Length: ${behind}`), 'latin1');
   const shownBy = async (steps: string, name: string): Promise<string[]> => {
     const shown = join(spool, `${name}.txt`);
-    const keys = `<tag-pattern>~A<enter><tag-prefix><pipe-message>grep -m1 ^Seawall-Sequence: >> ${shown}<enter><exit>`;
+    const keys = `<tag-pattern>~A<enter><tag-prefix><pipe-message>grep -m1 Seawall-Sequence: >> ${shown}<enter><exit>`;
     const mutt = `HOME=${spool} mutt -n -R -F /dev/null -f ${name} -e 'unset confirmcreate; unset wait_key; set pipe_split; set folder=${spool}; set quit=yes; push "${keys}"'`;
     await run('script', ['-qec', `cd ${spool} && ${steps} && ${mutt}`, '/dev/null'], {
       env: { ...process.env, TERM: 'xterm' },
