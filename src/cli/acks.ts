@@ -3,7 +3,7 @@
 
 import type { Preview } from '../acknowledge/compose/preview.ts';
 import { AcksView } from '../operate/acks-view.ts';
-import { print, sequenceFrom } from './words.ts';
+import { complain, print, sequenceFrom } from './words.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError, exitCode, messageOf, UsageError } from '../model/errors.ts';
 import type { StoredRequest } from '../model/request.ts';
@@ -20,10 +20,6 @@ interface AckOptions {
   readonly html?: boolean;
   readonly text?: boolean;
   readonly sample?: boolean;
-}
-
-function complain(text: string): void {
-  process.stderr.write(`seawall: ${text}\n`);
 }
 
 /** Runs one of the verbs. @param sub its second word @throws UsageError */

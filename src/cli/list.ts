@@ -185,9 +185,8 @@ export async function list(config: Config, values: ListOptions): Promise<number>
       const time = receivedAt.slice(0, 19).replace('T', ' ');
       const registrar = row.registrar?.id ?? (row.unverified ? '(stranger)' : '-');
       const names = values.brief ? '' : `${namesColumn(row, namesWidth).padEnd(namesWidth)}  `;
-      const shown = sender === '' ? '<>' : sender.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
       print(
-        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${time}  ${humanBytes(size).padStart(9)}  ${registrar.padEnd(registrarWidth)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${shown}`,
+        `${String(sequence).padStart(10)}  ${ticket.padEnd(14)}  ${time}  ${humanBytes(size).padStart(9)}  ${registrar.padEnd(registrarWidth)}  ${acknowledgement.padEnd(15)}  ${registry.padEnd(9)}  ${names}${sender || '<>'}`,
       );
     }
     // A reader that is slower than we are (a pager) is waited for.

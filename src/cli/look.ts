@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { print, sequenceFrom } from './words.ts';
 import type { Config } from '../config/config.ts';
 import { exitCode, UsageError } from '../model/errors.ts';
+import { visible } from '../lib/visible.ts';
 import { nagiosReport } from '../operate/health.ts';
 import { humanBytes } from '../operate/human.ts';
 import { formatStatus, statusNow } from '../operate/status.ts';
@@ -49,7 +50,9 @@ export async function cat(
   }
   const end = message.indexOf('\r\n\r\n');
   const headers = message.indexOf('\r\n') === 0 ? 0 : end === -1 ? message.length : end + 2;
-  process.stdout.write(values.headers ? message.subarray(0, headers) : message);
+  const bytes = values.headers ? message.subarray(0, headers) : message;
+  // To a pipe or a file go the exact bytes; to a terminal what people can read of them.
+  process.stdout.write(process.stdout.isTTY ? visible(bytes.toString('utf8').replaceAll('\r\n', '\n')) : bytes);
   return exitCode.ok;
 }
 

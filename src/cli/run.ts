@@ -3,7 +3,7 @@
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { cat, status, verify } from './look.ts';
-import { print } from './words.ts';
+import { complain, print } from './words.ts';
 import { type Config, describeConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { ConfigError, exitCode, InUseError, messageOf, UsageError } from '../model/errors.ts';
@@ -251,7 +251,7 @@ export async function runCommandLine(args: string[], daemon: Daemon): Promise<vo
       process.exitCode = unknownHealth;
       return;
     }
-    process.stderr.write(`seawall: ${messageOf(error)}\n`);
+    complain(messageOf(error));
     process.exitCode =
       error instanceof UsageError
         ? exitCode.usage

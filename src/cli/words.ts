@@ -1,12 +1,18 @@
 // What every verb needs of words: a line on standard output, and numbers, tickets and times out of the command line. Words that
 // cannot be used are a UsageError that says what was expected.
 
+import { visible } from '../lib/visible.ts';
 import { UsageError } from '../model/errors.ts';
 import { isTicketLike, sequenceOf } from '../model/ticket.ts';
 
-/** Writes a line. */
+/** Writes a line. What came out of a mail speaks to no terminal. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${visible(line)}\n`);
+}
+
+/** Writes a line on standard error. */
+export function complain(text: string): void {
+  process.stderr.write(`seawall: ${visible(text)}\n`);
 }
 
 /** The sequence number in a text: a number or a ticket. @param what who wants it, for the error @throws UsageError */

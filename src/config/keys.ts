@@ -210,6 +210,11 @@ export const keys = {
   admin: {
     host: text('127.0.0.1', 'address to listen on'),
     port: port(8026, 'port for health and status'),
+    names: list(
+      'names by which it may be asked, beside addresses, localhost and the machine’s own',
+      hostName,
+      'a list of host names',
+    ),
   },
   health: {
     relay_seconds: number(120, 0, day, 'critical when no relay has been reached for so long; 0: never'),

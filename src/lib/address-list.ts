@@ -62,3 +62,19 @@ export class AddressList {
 export function isLoopback(address: string): boolean {
   return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 }
+
+/**
+ * Whether a Host header means this machine in a way that no page of somebody else can: by address, as localhost, or by one of these
+ * names. A page whose name was made to lead here (DNS rebinding) has that name in it.
+ * @param names in lower case
+ */
+export function namesUs(host: string | undefined, names: readonly string[]): boolean {
+  // Without one it is no browser.
+  if (host === undefined) return true;
+  const name = host
+    .toLowerCase()
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '');
+  return isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost') || names.includes(name);
+}

@@ -4,6 +4,7 @@
 import { type Logger as PinoLogger, destination, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import { nodeRuntime } from './node/runtime.ts';
+import { visible, visibleWhenParsed } from './visible.ts';
 
 export type Logger = PinoLogger;
 
@@ -59,7 +60,8 @@ export function makeLogger(
   };
   if (readable) {
     const stream = pretty({ colorize: process.stdout.isTTY, ignore: 'pid', sync: true });
-    return { log: pino(settings, stream), flush: () => Promise.resolve() };
+    const hooks = { streamWrite: visibleWhenParsed };
+    return { log: pino({ ...settings, hooks }, stream), flush: () => Promise.resolve() };
   }
   // A line a request at thousands a second: gathered for up to a quarter of a second, and written in one call.
   const stream = destination({ dest: 1, sync: false, minLength: 8_192, periodicFlush: 250 });
@@ -75,7 +77,7 @@ export function makeLogger(
     if (broken) stream.destroy();
     else stream.flushSync();
   };
-  return { log: pino(settings, stream), flush };
+  return { log: pino({ ...settings, hooks: { streamWrite: visible } }, stream), flush };
 }
 
 /** A logger that says nothing, for tests and tools. */

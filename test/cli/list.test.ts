@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seawall } from '../../loadtest/daemon.ts';
+import { visible } from '../../src/lib/visible.ts';
 import { openWriter, temporaryFolder } from '../support/spool.ts';
 import { request } from '../support/memory.ts';
+import { has, run } from '../support/tools.ts';
 import { verb } from '../support/verbs.ts';
 
 test('list shows when a request came and whose it is; a state that there is not is wrong use', async (t) => {
@@ -45,4 +48,29 @@ test('a ticket that was misread is called that, and either spelling of `*` is ta
   assert.match(wrong.stderr, /the check character of SW-000000001-X is wrong/);
   for (const ticket of ['SW-000000001-*', 'SW-000000001-_', 'sw-000000001-_'])
     assert.equal((await verb({ environment }, 'cat', ticket)).stdout, 'Subject: one\r\n\r\n');
+});
+
+const evil = 'Subject: \u202egnp.exe\u001b[2J\r\n\r\nMühle \u001b]0;title\u0007\r\n';
+
+test('what a mail brought in speaks to no terminal; a pipe gets the exact bytes', async (t) => {
+  const spool = await temporaryFolder(t);
+  const sent = request(Buffer.from(evil).toString('latin1'));
+  const from = 'a\u202eb\u2066@c.example';
+  await (await openWriter(t, spool)).append([{ ...sent, envelope: { ...sent.envelope, from } }]);
+  const environment = { ...process.env, SEAWALL_CONFIG: '', SEAWALL_SPOOL_DIR: spool };
+  const piped = Buffer.from((await verb({ environment }, 'cat', '1')).stdout, 'latin1').toString('utf8');
+  assert.equal(piped, evil);
+  for (const words of ['list --brief', 'list --brief --json', 'cat 1 --envelope', 'acks list', 'acks show 1']) {
+    const { stdout, code } = await verb({ environment }, ...words.split(' '));
+    const text = Buffer.from(stdout, 'latin1').toString('utf8');
+    assert.equal(code, 0, words);
+    assert.match(text, /a\\u202eb\\u2066@c\.example|ab@c\.example/, words);
+    assert.equal(visible(text), text, words);
+  }
+  if (!(await has(t, ['script', '--version']))) return;
+  const command = [...seawall('cat', '1')].flat().join(' ');
+  const { stdout } = await run('script', ['-qec', command, '/dev/null'], { env: environment });
+  assert.match(stdout, /Subject: \\u202egnp\.exe\\u001b\[2J\r\n\r\nMühle \\u001b\]0;title\\u0007/);
+  const shown = stdout.replaceAll('\r', '');
+  assert.equal(visible(shown), shown);
 });

@@ -1,10 +1,18 @@
 // A verb says which configuration and which spool it looks at, and does not take a spool that is not there for an empty one.
 
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { AckEvent } from '../../src/acknowledge/journal/ack-events.ts';
+import { AckState } from '../../src/acknowledge/journal/ack-state.ts';
+import { makeConfig } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { nodeRuntime } from '../../src/lib/node/runtime.ts';
+import { verifySpool } from '../../src/operate/spool-views.ts';
+import { lockFiles } from '../../src/spool/fencing/lock-file.ts';
+import { openJournalFile } from '../../src/spool/journal-file.ts';
+import { request } from '../support/memory.ts';
 import { openWriter, temporaryFolder } from '../support/spool.ts';
 import { verb } from '../support/verbs.ts';
 
@@ -65,4 +73,19 @@ test('a verb on a spool that is not there, or on an empty folder, names folder a
 test('what the example clients take from the environment disturbs no verb', async () => {
   const environment = { ...process.env, SEAWALL_CONFIG: '', REGISTRY_USER: 'backend', REGISTRY_PASSWORD: 'secret' };
   assert.equal((await verb({ environment }, 'acks', 'preview', '--sample', '--language', 'en')).code, 0);
+});
+
+test('after a power cut, before the next start, verify judges journals by what the next start will find', async (t) => {
+  const spool = await temporaryFolder(t);
+  const writer = await openWriter(t, spool);
+  await writer.append([request('Subject: one\r\n\r\n'), request('Subject: two\r\n\r\n')]);
+  await writer.close();
+  const journal = await openJournalFile<AckEvent>(nodeRuntime, lockFiles, spool, 'acknowledge', new AckState());
+  await journal.append([{ type: 'sent', ranges: [[1, 2]] }]);
+  await journal.close();
+  // The commit position is not synced: it may be older than the mailbox.
+  await rm(join(spool, 'durable'));
+  const config = makeConfig(undefined, { SEAWALL_SPOOL_DIR: spool });
+  const { problems, requests } = await verifySpool(config, () => undefined);
+  assert.deepEqual([problems, requests], [[], 2]);
 });

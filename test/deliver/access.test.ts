@@ -1,3 +1,4 @@
+import { request as askPlainly } from 'node:http';
 import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
@@ -78,6 +79,18 @@ test('without clients the door is open to this machine only, and not to what was
     const answer = await post(url, hello, passedOn);
     deepEqual([answer.status, answer.code], [403, 'NOT_ALLOWED']);
   }
+  // A page whose name was made to lead here (DNS rebinding) has that name in the Host header.
+  const statusFor = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const headers = { host, 'content-type': 'text/xml' };
+      const sent = askPlainly({ host: '127.0.0.1', port, path: '/soap', method: 'POST', headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sent.on('error', reject);
+      sent.end(hello);
+    });
+  deepEqual([await statusFor('evil.example'), await statusFor(`localhost:${port}`)], [403, 200]);
   const other = Object.values(networkInterfaces())
     .flat()
     .find((each) => each?.family === 'IPv4' && !each.internal);

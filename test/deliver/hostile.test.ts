@@ -199,7 +199,7 @@ function raw(bytes: string): Promise<string> {
   });
 }
 
-const close = 'Host: x\r\nConnection: close\r\n';
+const close = 'Host: localhost\r\nConnection: close\r\n';
 const rawTable: Record<string, [bytes: string, status: number]> = {
   'GET //': [`GET // HTTP/1.1\r\n${close}\r\n`, 404],
   'GET of a broken URL': [`GET http://[ HTTP/1.1\r\n${close}\r\n`, 404],
@@ -214,7 +214,7 @@ const rawTable: Record<string, [bytes: string, status: number]> = {
   'headers without an end': [`GET /soap HTTP/1.1\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
   'a message that never comes': [`POST /soap HTTP/1.1\r\n${close}Content-Length: 500\r\n\r\n<`, 408],
   'a chunked trickle that stops': [`POST /soap HTTP/1.1\r\n${close}Transfer-Encoding: chunked\r\n\r\n1\r\n<\r\n`, 408],
-  'headers that never end': ['GET /soap HTTP/1.1\r\nHost: x\r\n', 408],
+  'headers that never end': ['GET /soap HTTP/1.1\r\nHost: localhost\r\n', 408],
 };
 
 for (const [name, [bytes, status]] of Object.entries(rawTable)) {
@@ -241,7 +241,7 @@ test('a thousand connections that say nothing make room for those that do', asyn
 
 test('a client that pipelines without end is cut off, not served', async () => {
   const message = envelope(operation('Fetch', '<clientId>p</clientId><attemptId>p</attemptId><max>1</max>'));
-  const one = `POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: ${message.length}\r\n\r\n${message}`;
+  const one = `POST /soap HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: ${message.length}\r\n\r\n${message}`;
   const answers = await raw(one.repeat(400)).catch(() => '');
   ok(answers.split('HTTP/1.1 200').length < 100);
   equal((await call(url, 'Hello', { clientId: 'x' })).status, 200);
@@ -254,7 +254,7 @@ test('clients that do not read are cut off, and what they leave unread is bounde
   const slow = await openStage(t, { log, toml: '[soap]\nidle_seconds = 1\n' });
   const inner = '<clientId>s</clientId><attemptId>s</attemptId><max>16</max>';
   const body = envelope(operation('Fetch', inner));
-  const head = `POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const head = `POST /soap HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
   const sockets = Array.from({ length: 5 }, () => {
     const socket = connect(slow.port, '127.0.0.1', () => socket.write(head + body));
     return socket.on('error', () => undefined).pause();
@@ -276,7 +276,7 @@ test('the WSDL tells the address that the client used, when it can be one', asyn
   equal(await ask('[::1]:8025'), 'http://[::1]:8025/soap');
   equal(await ask('x"><evil'), `http://127.0.0.1:${port}/soap`);
   match(await raw(`GET /soap?WSDL HTTP/1.1\r\n${close}\r\n`), /<wsdl:definitions/);
-  match(await raw(`GET /soap HTTP/1.1\r\n${close}\r\n`), /text\/html[^]*href="http:\/\/x\/soap\?wsdl"/);
+  match(await raw(`GET /soap HTTP/1.1\r\n${close}\r\n`), /text\/html[^]*href="http:\/\/localhost\/soap\?wsdl"/);
 });
 
 test('a damaged request is a Fault of the server, and stays one', async (t) => {
@@ -309,7 +309,7 @@ test('clients that stop half way and never close do not keep their connections',
     Array.from({ length: 5 }, () => {
       const socket = connect({ port: stage.port, host: '127.0.0.1', allowHalfOpen: true });
       t.after(() => socket.destroy());
-      socket.write('POST /soap HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n<');
+      socket.write('POST /soap HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n<');
       return new Promise<string>((resolve, reject) => {
         let text = '';
         socket.on('data', (piece: Buffer) => (text += piece.toString()));
@@ -328,7 +328,7 @@ async function halfSent(t: TestContext, to: number, count: number): Promise<void
     const socket = connect({ port: to, host: '127.0.0.1' });
     t.after(() => socket.destroy());
     socket.on('error', () => undefined);
-    socket.write('POST /soap HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 500\r\n\r\n');
+    socket.write('POST /soap HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 500\r\n\r\n');
     await Promise.race([once(socket, 'data'), once(socket, 'close')]);
     socket.write('<');
   }

@@ -65,14 +65,22 @@ test('a mail that cannot be read is delivered, without a view', async (t) => {
   deepEqual(valuesOf(text, 'names'), []);
 });
 
-test('the registrar that the intake recognised is told', async () => {
+test('the registrar that the intake recognised is told, by what, and that none was', async () => {
   const log = await logOf();
   const client = request('').client;
-  log.add(request('x', { client: { ...client, registrar: { id: 'tag-7', by: 'network' } } }), request('y'));
+  log.add(
+    request('x', { client: { ...client, registrar: { id: 'tag-7', by: 'network' } } }),
+    request('y', { client: { ...client, unverified: true } }),
+    request('z'),
+  );
   const { fetch } = await openLeases({ log });
   deepEqual(
-    (await fetch('a')).request.map(({ registrar }) => registrar),
-    ['tag-7', undefined],
+    (await fetch('a')).request.map(({ registrar, knownBy, unverified }) => [registrar, knownBy, unverified]),
+    [
+      ['tag-7', 'network', undefined],
+      [undefined, undefined, true],
+      [undefined, undefined, undefined],
+    ],
   );
 });
 

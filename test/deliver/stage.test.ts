@@ -115,7 +115,7 @@ test('stopping does not wait for a client that does not read', async (t) => {
   const clock = new TurnedClock();
   const { stage, port } = await openStage(t, { log, runtime: runtimeWith(clock) });
   const body = envelope(operation('Fetch', '<clientId>s</clientId><attemptId>s</attemptId><max>16</max>'));
-  const head = `POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const head = `POST /soap HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
   const socket = connect(port, '127.0.0.1', () => socket.write(head + body));
   await once(socket, 'readable');
   let stopped = false;
@@ -140,7 +140,7 @@ test('an answer cut at any point is given again, whole and the same, for the sam
   const { url, port } = await openStage(t, { log });
   const inner = '<clientId>r</clientId><attemptId>a</attemptId><max>3</max>';
   const body = envelope(operation('Fetch', inner));
-  const head = `POST /soap HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const head = `POST /soap HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: ${body.length}\r\n\r\n`;
   const seen = new Set<string>();
   for (const cut of [0, 1, 100, 1_000, 30_000, 80_000]) {
     const socket = connect(port, '127.0.0.1');

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { chmod, writeFile } from 'node:fs/promises';
+import { get as askHttp } from 'node:http';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Daemon, startDaemon } from '../../loadtest/daemon.ts';
@@ -230,4 +231,23 @@ test('a check that cannot be made is unknown', async () => {
   assert.match(stdout, /^SEAWALL UNKNOWN - There is no spool/);
   const wrong = await verb({ environment: { ...environment, SEAWALL_NONSENSE: '1' } }, 'status', '--check');
   assert.equal(wrong.code, 3);
+});
+
+test('a page whose name was made to lead here is told nothing, and no page of another origin is', async (t) => {
+  const on = await daemon(t, { SEAWALL_ADMIN_NAMES: 'ops.registry.example' });
+  const ask = (path: string, headers: Record<string, string>): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const asked = askHttp({ host: '127.0.0.1', port: on.adminPort, path, headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      asked.on('error', reject);
+    });
+  for (const host of ['127.0.0.1', 'localhost:8026', '[::1]:8026', 'OPS.registry.example.', '192.0.2.1'])
+    assert.equal(await ask('/status', { host }), 200, host);
+  for (const path of ['/status', '/health', '/readyz']) {
+    assert.equal(await ask(path, { host: 'evil.example:8026' }), 403, path);
+    assert.equal(await ask(path, { host: 'localhost', origin: 'http://evil.example' }), 403, path);
+  }
+  assert.equal(await ask('/livez', { host: 'evil.example' }), 200);
 });

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../lib/logger.ts';
-import { AddressList } from '../../lib/address-list.ts';
+import { AddressList, namesUs } from '../../lib/address-list.ts';
 import type { Runtime } from '../../ports/runtime.ts';
 import { type ClientAccount, type Role, roles } from './client-accounts.ts';
 import { type OperationName, operationOf } from '../soap/contract.ts';
@@ -49,6 +49,8 @@ export class Authenticator {
   readonly #allowed: AddressList;
   readonly #proxies: AddressList;
   readonly #passwords: PasswordCheck;
+  /** Names by which this machine calls us. */
+  readonly #names: readonly string[];
   #clients: readonly ClientAccount[] | undefined;
 
   /** @param clients undefined: none are configured, and whoever is on the loopback may call */
@@ -58,6 +60,7 @@ export class Authenticator {
     this.#proxies = new AddressList(limits.trusted_proxies);
     this.#passwords = new PasswordCheck(runtime);
     this.#clients = clients;
+    this.#names = [limits.host.toLowerCase()];
   }
 
   /** Takes new clients for the old ones, at once. */
@@ -84,6 +87,12 @@ export class Authenticator {
     if (headers.origin ?? headers['x-forwarded-for'] ?? headers.forwarded) {
       throw this.#refused(peer, 'no clients are configured, and the call was passed on for somebody else');
     }
+    // The WSDL is no secret, and tells the address by which it was asked.
+    if (request.method === 'POST' && !namesUs(headers.host, this.#names))
+      throw this.#refused(
+        peer,
+        'no clients are configured, and its Host header names another machine; call it by address or as localhost',
+      );
   }
 
   /**

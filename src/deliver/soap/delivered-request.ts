@@ -57,7 +57,7 @@ export function asDelivered(
   deliveryCount: number,
   { names, operation, reference, partly }: ParsedMail,
 ): Delivered {
-  const { registrar, phase, early, late, rehearsal } = request.client;
+  const { registrar, phase, early, late, rehearsal, unverified } = request.client;
   return {
     sequence: request.sequence,
     ticket: request.ticket,
@@ -78,5 +78,7 @@ export function asDelivered(
     ...(late && { late }),
     ...(rehearsal && { rehearsal }),
     ...(partly && { partlyRead: true }),
+    ...(registrar && { knownBy: registrar.by }),
+    ...(unverified && { unverified }),
   };
 }

@@ -50,6 +50,13 @@ export const request = {
       optional: true,
       help: 'true when only the beginning of the mail was read: it may ask for more than names, operation and reference say',
     },
+    {
+      name: 'knownBy',
+      type: 'string',
+      optional: true,
+      help: 'by what the registrar was known: certificate, auth, network or envelope (the sender, which can be forged)',
+    },
+    { name: 'unverified', type: 'boolean', optional: true, help: 'true when no registrar of the book was recognised' },
   ],
 } as const satisfies RecordType;
 
