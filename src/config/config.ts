@@ -1,7 +1,8 @@
 // Configuration: one TOML file and the environment become one frozen, typed object. Nobody else reads either.
 // Every key is listed once, in keys.ts; `seawall config` prints that table.
 
-import { type Key, keys } from './keys.ts';
+import type { Key } from './key-kinds.ts';
+import { keys } from './keys.ts';
 import { ConfigError, messageOf } from '../model/errors.ts';
 import { readOpening } from '../model/opening.ts';
 import { isTable, parseToml } from './toml.ts';
