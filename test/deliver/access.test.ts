@@ -2,6 +2,7 @@ import { request as askPlainly } from 'node:http';
 import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { Agent, request as askInClear } from 'node:http';
 import { get, request as ask } from 'node:https';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
@@ -133,6 +134,40 @@ async function waitingFor(clock: TurnedClock, promise: Promise<unknown>): Promis
   void promise.finally(() => (settled = true));
   while (!settled) await clock.turn(250);
 }
+
+test('connections that guess passwords lock out no first call, from elsewhere or from their own address', async (t) => {
+  const names = Array.from({ length: 20 }, (_, i) => `client${i}`);
+  const hash = await hashPassword('pull', salt);
+  const file = await clientsFile(t, ...names.map((name) => `${name} consumer ${hash}`));
+  const toml = `[soap]\nclients = ${JSON.stringify(file)}\nconnections = 400\n`;
+  const { port } = await openStage(t, { toml });
+  const say = (localAddress: string, name: string, password: string, agent?: Agent): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const options = {
+        method: 'POST',
+        path: '/soap',
+        port,
+        host: '127.0.0.1',
+        localAddress,
+        ...(agent && { agent }),
+        headers: { 'content-type': 'text/xml', ...basic(name, password) },
+      };
+      const request = askInClear(options, (answer) => {
+        answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
+      });
+      request.on('error', reject).end(hello);
+    });
+  const guessers = Array.from({ length: 90 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+  t.after(() => guessers.forEach((each) => each.destroy()));
+  for (const [i, agent] of guessers.entries()) {
+    const guessOn = async (): Promise<void> => {
+      for (let n = 0; n < 100; n++) await say('127.0.0.9', names[i % 20]!, `guess ${i} ${n}`, agent);
+    };
+    void guessOn().catch(() => undefined);
+  }
+  for (const [i, name] of names.entries())
+    equal(await say(i % 10 === 0 ? '127.0.0.9' : '127.0.0.2', name, 'pull'), 200, name);
+});
 
 test('a token is bound to the client that got it', async (t) => {
   const hash = await hashPassword('pw', salt);

@@ -283,19 +283,29 @@ test('the verbs: a password is set, the book is shown and reloaded, and one that
   client.end();
 });
 
-test('300 connections that guess passwords do not lock out a first login from elsewhere', async (t) => {
-  const intake = await guarded(t, `${login}connections = 60\n`, {
+test('300 connections that guess passwords lock out no first login, from elsewhere or from their own address', async (t) => {
+  const users = Array.from({ length: 40 }, (_, i) => `user${i}`);
+  const book = users.map((user) => login?.replace('"login"', `"${user}"`).replace('"anna"', `"${user}"`));
+  const intake = await guarded(t, book.join('\n'), {
     SEAWALL_REGISTRARS_STRANGER_CONNECTIONS: '400',
     SEAWALL_SMTP_CLIENT_CONNECTIONS: '400',
   });
   const guessers = Array.from({ length: 300 }, () => intake.client('127.0.0.9'));
   await Promise.all(guessers.map((each) => each.hello()));
-  const guesses = guessers.map((each, i) => each.say(plain('anna', `guess ${i}`)).catch(() => 'closed'));
+  const guesses = guessers.map((each, i) => each.say(plain(users[i % 40]!, `guess ${i}`)).catch(() => 'closed'));
   assert.match(await Promise.race(guesses), /^454 4\.7\.0/, 'of one client only so many guesses wait');
-  for (let i = 0; i < 40; i++) {
-    const honest = intake.client('127.0.0.2');
+  // Who is told 454 guesses on, as long as the connection lives.
+  for (const [i, first] of guesses.entries()) {
+    const guessOn = async (reply: string): Promise<void> => {
+      let last = reply;
+      for (let n = 0; last.startsWith('454'); n++) last = await guessers[i]!.say(plain('user1', `guess ${i} ${n}`));
+    };
+    void first.then(guessOn).catch(() => undefined);
+  }
+  for (const [i, user] of users.entries()) {
+    const honest = intake.client(i % 2 === 0 ? '127.0.0.2' : '127.0.0.9');
     await honest.hello();
-    assert.match(await honest.say(plain('anna', password)), /^235/);
+    assert.match(await honest.say(plain(user, password)), /^235/, user);
     honest.end();
   }
 });

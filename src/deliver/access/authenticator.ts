@@ -105,7 +105,7 @@ export class Authenticator {
     const byCertificate = this.#byCertificate(request);
     if (byCertificate) return byCertificate;
     const credentials = basicOf(request);
-    return credentials && this.#logIn(peer, credentials, this.#clients);
+    return credentials && this.#logIn(request, peer, credentials, this.#clients);
   }
 
   /**
@@ -113,15 +113,20 @@ export class Authenticator {
    * @param token the WS-Security UsernameToken of the message, if it has one
    * @throws QueueError NOT_ALLOWED with HTTP 401, after a pause when somebody guesses
    */
-  async identify(peer: Peer, token: Credentials | undefined): Promise<Visitor> {
+  async identify(request: IncomingMessage, peer: Peer, token: Credentials | undefined): Promise<Visitor> {
     if (!token) throw notAllowed('Who are you? Use a client certificate, HTTP Basic or a UsernameToken.', 401);
-    return this.#logIn(peer, token, this.#clients ?? []);
+    return this.#logIn(request, peer, token, this.#clients ?? []);
   }
 
-  async #logIn(peer: Peer, { name, password }: Credentials, clients: readonly ClientAccount[]): Promise<Visitor> {
+  async #logIn(
+    { socket }: IncomingMessage,
+    peer: Peer,
+    { name, password }: Credentials,
+    clients: readonly ClientAccount[],
+  ): Promise<Visitor> {
     if (!peer.secure) throw notAllowed('A password must not travel in the clear: use TLS.', 403);
     const client = clients.find((each) => each.name === name);
-    const right = await this.#isRight(peer.address, name, password, client?.passwordHash);
+    const right = await this.#isRight(peer.address, name, password, client?.passwordHash, socket);
     if (right && client) return client;
     this.#log.warn({ client: peer.address, name: name.slice(0, 64) }, 'failed login');
     throw notAllowed('The name or the password is wrong.', 401);

@@ -147,7 +147,7 @@ export class Endpoint {
     const early = await this.#authenticator.identifyByHeaders(request, peer);
     const most = this.#limits.body_bytes;
     const call = readEnvelope(readXml(await readMessage(request, early ? most : Math.min(most, strangerBytes))));
-    const visitor = early ?? (await this.#authenticator.identify(peer, call.token));
+    const visitor = early ?? (await this.#authenticator.identify(request, peer, call.token));
     this.#connections.know(request);
     this.#authenticator.checkRole(visitor, call.operation);
     checkSoapAction(request.headers.soapaction?.toString(), call.operation);

@@ -61,7 +61,7 @@ export class RegistrarSession {
 
   /** AUTH has come. @param address where it comes from */
   async login(user: string, password: string, address: string): Promise<Refusal | undefined> {
-    const registrar = await this.#registrars.logins.check(user, password, address);
+    const registrar = await this.#registrars.logins.check(user, password, address, this);
     if (registrar instanceof Refusal) return registrar;
     this.#login = registrar.login;
     return this.#settle(this.#origin, '');

@@ -19,11 +19,11 @@ export class SmtpAuth {
     this.#passwords = new PasswordCheck(runtime);
   }
 
-  /** @param address where it comes from @returns the registrar, or 535 for a wrong password, 454 when it cannot be checked now */
-  async check(user: string, password: string, address: string): Promise<Registrar | Refusal> {
+  /** @param address where it comes from @param connection on which @returns the registrar, or 535 for a wrong password, 454 when it cannot be checked now */
+  async check(user: string, password: string, address: string, connection: object): Promise<Registrar | Refusal> {
     const registrar = this.#book().byUser(user);
     try {
-      const right = await this.#passwords.isRight(address, user, password, registrar?.login?.passwordHash);
+      const right = await this.#passwords.isRight(address, user, password, registrar?.login?.passwordHash, connection);
       if (right && registrar) return registrar;
     } catch (error) {
       if (error instanceof BusyError)

@@ -14,8 +14,12 @@ export class BusyError extends Error {
   override readonly name = 'BusyError';
 }
 
-/** The most different passwords that wait, each some kilobytes at most: of one client, and of all. */
+/**
+ * The most different passwords that wait, each some kilobytes at most: of one client, of one client where each is the first on its
+ * connection (many may be behind one address), and of all.
+ */
 const clientWaiting = 10;
+const clientFirsts = 100;
 const allWaiting = 1_000;
 
 /** A password that waits. Many connections of a client that bring the same one wait for the same result. */
@@ -24,6 +28,8 @@ interface Waiting {
   readonly password: string;
   readonly hash: string | undefined;
   readonly proof: string;
+  /** It is the first on its connection: who guesses has others behind it. */
+  readonly first: boolean;
   readonly result: Promise<boolean>;
   readonly done: (right: boolean) => void;
   readonly failed: (reason: unknown) => void;
@@ -39,6 +45,8 @@ export class PasswordCheck {
   readonly #known = new Map<string, string>();
   /** By client, what waits, by its proof; the client that is served next comes first. */
   readonly #queues = new Map<string, Map<string, Waiting>>();
+  /** Connections on which a password was wrong, or had to be refused. */
+  readonly #tried = new WeakSet<object>();
   #waiting = 0;
   #hashing = false;
 
@@ -52,14 +60,27 @@ export class PasswordCheck {
    * Whether `password` is the one behind `hash`. The answer "no" comes late, and ever later for a client that goes on failing.
    * @param address the IP address it comes from
    * @param hash undefined: nobody has that name, or no password
-   * @throws BusyError at once, or when a client that has not failed needed the room
+   * @param connection on which it came, if that is known: the first password of one comes before others of the same client
+   * @throws BusyError at once, or when one that comes first needed the room
    */
-  async isRight(address: string, name: string, password: string, hash: string | undefined): Promise<boolean> {
+  async isRight(
+    address: string,
+    name: string,
+    password: string,
+    hash: string | undefined,
+    connection?: object,
+  ): Promise<boolean> {
     const proof = createHmac('sha256', this.#key)
       .update(`${name}\0${hash ?? ''}\0${password}`)
       .digest('hex');
-    const right =
-      this.#isKnown(name, hash, proof) || (await this.#wait(clientOf(address), name, password, hash, proof));
+    if (this.#isKnown(name, hash, proof)) {
+      this.#throttle.forget(address);
+      return true;
+    }
+    const first = connection !== undefined && !this.#tried.has(connection);
+    if (connection) this.#tried.add(connection);
+    const right = await this.#wait(clientOf(address), { name, password, hash, proof, first });
+    if (right && connection) this.#tried.delete(connection);
     if (right) this.#throttle.forget(address);
     else await this.#throttle.failed(address);
     return right;
@@ -74,16 +95,18 @@ export class PasswordCheck {
     return hash !== undefined && this.#known.get(name) === proof;
   }
 
-  #wait(client: string, name: string, password: string, hash: string | undefined, proof: string): Promise<boolean> {
+  #wait(client: string, asked: Omit<Waiting, 'result' | 'done' | 'failed'>): Promise<boolean> {
     const queue = this.#queues.get(client) ?? new Map<string, Waiting>();
-    const same = queue.get(proof);
+    const same = queue.get(asked.proof);
     if (same) return same.result;
-    if (queue.size >= clientWaiting) throw new BusyError(`${clientWaiting} passwords of this client wait already`);
+    const most = asked.first ? clientFirsts : clientWaiting;
+    if (queue.size >= most && !(asked.first && this.#replace(client, queue)))
+      throw new BusyError(`${most} passwords of this client wait already`);
     if (this.#waiting >= allWaiting && !this.#makeRoom(client))
       throw new BusyError(`${allWaiting} passwords wait already`);
     let settle: Pick<Waiting, 'done' | 'failed'> | undefined;
     const result = new Promise<boolean>((done, failed) => (settle = { done, failed }));
-    if (settle) queue.set(proof, { name, password, hash, proof, result, ...settle });
+    if (settle) queue.set(asked.proof, { ...asked, result, ...settle });
     this.#queues.set(client, queue);
     this.#waiting++;
     void this.#serve();
@@ -101,6 +124,15 @@ export class PasswordCheck {
       return true;
     }
     return false;
+  }
+
+  /** Removes the last password of a client that is not the first on its connection, for one that is. */
+  #replace(client: string, queue: Map<string, Waiting>): boolean {
+    const last = [...queue.values()].findLast((each) => !each.first);
+    if (!last) return false;
+    this.#remove(client, queue, last);
+    last.failed(new BusyError('another connection comes first'));
+    return true;
   }
 
   #remove(client: string, queue: Map<string, Waiting>, { proof }: Waiting): void {
@@ -133,7 +165,8 @@ export class PasswordCheck {
     const clients = [...this.#queues.keys()];
     const client = clients.find((each) => !this.#throttle.hasFailed(each)) ?? clients[0];
     const queue = client === undefined ? undefined : this.#queues.get(client);
-    const [next] = queue?.values() ?? [];
+    const waiting = [...(queue?.values() ?? [])];
+    const next = waiting.find(({ first }) => first) ?? waiting[0];
     if (client === undefined || !queue || !next) return undefined;
     this.#queues.delete(client);
     this.#queues.set(client, queue);
