@@ -116,6 +116,7 @@ export async function startAcknowledge(parts: {
     reader,
     state,
     clock,
+    pauseMsMax: Math.max(pause.firstMs, pause.maxMs),
     limit: ack.waiting_count,
     parallel: relays.parallel,
     direct,

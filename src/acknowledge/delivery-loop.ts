@@ -249,11 +249,11 @@ export class DeliveryLoop {
   }
 
   #retry({ sequence, ticket }: Subject, { code, text, transport }: Outcome): void {
-    const { clock, log, journalWriter, settings, state } = this.#parts;
+    const { clock, log, journalWriter, state } = this.#parts;
     const before = state.retryOf(sequence);
     const attempts = (before?.attempts ?? 0) + 1;
     const asked = before?.askedAt === undefined ? {} : { askedAt: before.askedAt };
-    const pauseMs = Math.min(settings.retryMs * 2 ** Math.min(attempts - 1, 30), settings.retryMsMax);
+    const pauseMs = this.#pauseMs(attempts);
     const details = { sequence, ticket, relay: transport, code, text, attempts, pauseSeconds: pauseMs / 1000 };
     log.info(details, 'acknowledgement put off');
     journalWriter.record({ type: 'retry', sequence, attempts, nextAt: clock.now() + pauseMs, code, text, ...asked });
@@ -269,9 +269,24 @@ export class DeliveryLoop {
       journalWriter.record({ type: 'failed', sequence: each, at: clock.now(), attempts, code, text });
   }
 
-  /** Whoever asks for another try starts its time anew. */
+  /**
+   * Whether it has been tried for long enough. Whoever asks for another try starts its time anew. The wall clock alone does not
+   * decide: one that jumps ahead would make everything that waits fail for good. So much must have gone by in pauses, too.
+   */
   #isTooOld({ receivedAt, sequence }: Subject): boolean {
-    const since = Math.max(receivedAt, this.#parts.state.retryOf(sequence)?.askedAt ?? 0);
-    return this.#parts.clock.now() - since >= this.#parts.settings.giveUpMs;
+    const { clock, settings, state } = this.#parts;
+    const retry = state.retryOf(sequence);
+    const age = clock.now() - Math.max(receivedAt, retry?.askedAt ?? 0);
+    let tried = 0;
+    for (let attempt = 1; attempt <= (retry?.attempts ?? 0) && tried < settings.giveUpMs; attempt++)
+      tried += this.#pauseMs(attempt);
+    // What came under a clock that was ahead is of no age.
+    return tried >= settings.giveUpMs && (age >= settings.giveUpMs || age < 0);
+  }
+
+  /** The pause behind so many tries. */
+  #pauseMs(attempts: number): number {
+    const { retryMs, retryMsMax } = this.#parts.settings;
+    return Math.min(retryMs * 2 ** Math.min(attempts - 1, 30), retryMsMax);
   }
 }

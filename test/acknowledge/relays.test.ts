@@ -135,6 +135,32 @@ test('a mail older than give_up_seconds is not tried for ever', async (t) => {
   assert.equal(sink.offered, 5);
 });
 
+test('a clock that jumps makes nothing fail for good, and no pause longer: neither within a process nor over a restart', async (t) => {
+  const here = await around(t);
+  const sink = await sinkFor(t);
+  sink.answer = () => (sink.offered < 5 ? { code: 450, text: 'full' } : undefined);
+  here.log.add(...requests(1));
+  const ack = { relays: [sink.url], retry_seconds: 10, retry_seconds_max: 20 };
+  const year = 365 * 86_400_000;
+  let stage = await here.start(ack);
+  for (const [tries, jump] of [
+    [1, year],
+    [2, -2 * year],
+    [3, year],
+    [4, year],
+  ] as const) {
+    await here.turnUntil(() => here.replay().retryOf(1)?.attempts === tries);
+    if (tries > 2) await stage.stop();
+    here.clock.jump(jump);
+    if (tries > 2) stage = await here.start(ack);
+  }
+  const began = here.clock.elapsed();
+  await here.turnUntil(() => here.replay().settledThrough === 1);
+  await stage.stop();
+  assert.equal(here.replay().stateOf(1), 'acknowledged');
+  assert.ok(here.clock.elapsed() - began <= 21_000, 'the pause was the usual one');
+});
+
 test('the second relay is used while the first is down, without asking the first for every mail', async (t) => {
   const here = await around(t);
   const first = await sinkFor(t, { greeting: { code: 421, text: 'busy' } });

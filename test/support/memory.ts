@@ -12,13 +12,14 @@ import type { Clock, Ids, Runtime } from '../../src/ports/runtime.ts';
 export class TurnedClock implements Clock {
   #now: number;
   #timers: { at: number; run: () => void }[] = [];
+  #ahead = 0;
 
   constructor(now = Date.UTC(2026, 10, 21, 9, 0, 0)) {
     this.#now = now;
   }
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#ahead;
   }
 
   elapsed(): number {
@@ -29,6 +30,11 @@ export class TurnedClock implements Clock {
     const timer = { at: this.#now + ms, run };
     this.#timers.push(timer);
     return { cancel: () => void (this.#timers = this.#timers.filter((other) => other !== timer)) };
+  }
+
+  /** Sets the wall clock forward or back; no time passes. */
+  jump(ms: number): void {
+    this.#ahead += ms;
   }
 
   /** Lets `ms` pass, with everything that falls due on the way, and lets what that started run. */

@@ -21,8 +21,6 @@ const one = { count: 1, bytes: 1 };
 const cacheBytes = 8_388_608;
 /** Retries fall due in steps of this, so that looking for them costs little when there are many. */
 const dueStepMs = 100;
-/** The longest sleep before the wall clock is looked at again: it may have been set. */
-const dueSleepMs = 60_000;
 
 /** One acknowledgement that may be sent now. */
 export interface Delivery {
@@ -34,6 +32,8 @@ interface Parts {
   readonly reader: RequestReader;
   readonly state: AckState;
   readonly clock: Clock;
+  /** The longest pause between two tries. */
+  readonly pauseMsMax: number;
   /** The most mails in memory. */
   readonly limit: number;
   /** How many sends the transports take at once, and whether to each destination by itself. */
@@ -56,8 +56,10 @@ export class DeliveryQueue {
   /** Mails that wait, and are in memory: the first of them. */
   readonly #cache = new Map<number, StoredRequest>();
   #cached = 0;
-  /** When which retry is due; what the state no longer says is passed over. */
-  readonly #due = new Heap<{ readonly sequence: number; readonly nextAt: number }>(({ nextAt }) => nextAt);
+  /** When which retry is due, on the clock that never jumps; what the state no longer says is passed over. */
+  readonly #due = new Heap<{ readonly sequence: number; readonly nextAt: number; readonly dueAt: number }>(
+    ({ dueAt }) => dueAt,
+  );
   /** Retries that wait in the queue of their destination or are being sent. */
   readonly #retrying = new Set<number>();
   /** Given out by `next`, and their result not yet in the journal. */
@@ -141,9 +143,13 @@ export class DeliveryQueue {
 
   /** Looks in the state when these are due, if they are to be tried again. */
   schedule(sequences: readonly number[]): void {
+    const { state, clock, pauseMsMax } = this.#parts;
     for (const sequence of sequences) {
-      const retry = this.#parts.state.retryOf(sequence);
-      if (retry) this.#due.add({ sequence, nextAt: retry.nextAt });
+      const retry = state.retryOf(sequence);
+      if (!retry) continue;
+      // A time that is further away than any pause was written under another clock.
+      const wait = Math.min(Math.max(0, retry.nextAt - clock.now()), pauseMsMax);
+      this.#due.add({ sequence, nextAt: retry.nextAt, dueAt: clock.elapsed() + wait });
     }
     this.#setTimer();
     this.#wakeAll();
@@ -193,7 +199,7 @@ export class DeliveryQueue {
     const { state, clock } = this.#parts;
     while (!this.#stop.signal.aborted) {
       const { first } = this.#due;
-      if (!first || first.nextAt > clock.now()) {
+      if (!first || first.dueAt > clock.elapsed()) {
         this.#setTimer();
         await this.#change();
         continue;
@@ -211,7 +217,7 @@ export class DeliveryQueue {
     this.#dueTimer?.cancel();
     const { first } = this.#due;
     if (!first || this.#stop.signal.aborted) return;
-    const wait = Math.min(Math.max(first.nextAt - this.#parts.clock.now(), dueStepMs), dueSleepMs);
+    const wait = Math.max(first.dueAt - this.#parts.clock.elapsed(), dueStepMs);
     this.#dueTimer = this.#parts.clock.after(wait, () => this.#wakeAll());
   }
 
