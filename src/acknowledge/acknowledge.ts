@@ -68,6 +68,7 @@ export async function startAcknowledge(parts: {
   const compose = composer({
     from: ack.from,
     name: ack.name,
+    sender: ack,
     languages,
     recipientOf: recipient,
     unverifiedShort: leaves && ack.unverified_short,

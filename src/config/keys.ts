@@ -102,12 +102,7 @@ export const keys = {
     connections: number(100, 1, 100_000, 'the most connections of one registrar, when the book does not say'),
     messages: number(100, 1, 100_000, 'the most messages of one registrar in progress; more wait their turn'),
     bytes: number(67_108_864, 1_048_576, 17_179_869_184, 'the most message bytes of one registrar in memory; then 452'),
-    stranger_connections: number(
-      500,
-      1,
-      100_000,
-      'the most connections of all who are not known yet together; then 421',
-    ),
+    stranger_connections: number(500, 1, 100_000, 'the most connections of all who are not known yet; then 421'),
     places: number(
       256,
       1,
@@ -120,12 +115,7 @@ export const keys = {
     host: text('127.0.0.1', 'address to listen on'),
     port: port(8025, 'port for the registry’s SOAP client'),
     batch_count: number(1_000, 1, 10_000, 'the most requests that a Fetch gives'),
-    batch_bytes: number(
-      16_777_216,
-      1_024,
-      268_435_456,
-      'the most message bytes that a Fetch gives; one request always fits',
-    ),
+    batch_bytes: number(16_777_216, 1_024, 268_435_456, 'the most message bytes in a Fetch; one request always fits'),
     lease_seconds: number(300, 1, day, 'how long a lease lasts when Fetch does not say'),
     lease_seconds_max: number(3_600, 1, day, 'the longest lease that Fetch may ask for'),
     wait_seconds_max: number(60, 0, 3_600, 'the longest that Fetch may wait for a request'),
@@ -157,12 +147,7 @@ export const keys = {
   },
   health: {
     relay_seconds: number(120, 0, day, 'critical when no relay has been reached for so long; 0: never'),
-    ack_seconds: number(
-      300,
-      0,
-      60 * day,
-      'critical when a request has waited so long for its first acknowledgement; 0: never',
-    ),
+    ack_seconds: number(300, 0, 60 * day, 'critical when a request has waited so long to be acknowledged; 0: never'),
     pull_seconds: number(3_600, 0, 60 * day, 'a warning when a request has waited so long for the registry; 0: never'),
   },
   spool: {
@@ -185,6 +170,15 @@ export const keys = {
       'a list of smtp:// or smtps:// addresses',
     ),
     from: text('Seawall <seawall@localhost>', 'the From header of acknowledgements', /@/, 'a mail address'),
+    reply_to: text(
+      '',
+      'address that answers go to, as Reply-To; empty: answers are not read',
+      /^$|@/,
+      'a mail address',
+    ),
+    registry: text('', 'name of the registry, at the end of acknowledgements'),
+    contact: text('', 'where registrars may ask, below it: an address, a telephone number, hours'),
+    time_zone: text('UTC', 'zone of the local time in acknowledgements, beside UTC, such as Europe/Paris'),
     name: text('localhost', 'our name in EHLO and in Message-IDs', hostName, 'a host name'),
     language: text('en', 'language of acknowledgements, a folder in the templates', /^[a-z]{2,3}$/, 'a language code'),
     connections: number(10, 1, 100, 'connections to a relay at once'),

@@ -124,7 +124,11 @@ const wordsOf: Record<string, readonly [subject: RegExp, problem: RegExp, severa
     /^ {2}line 5, field 2a: .*not a domain name: no name$/m,
     /read in your mail: 2/,
   ],
-  fr: [/^Reçu, pas enregistré : SW-/, /^ {2}ligne 5, champ 2a : .*nom de domaine : no name$/m, /lues .* : 2/],
+  fr: [
+    /^Reçue, pas enregistrée : SW-/,
+    /^ {2}ligne 5, champ 2a\u00a0: .*nom de domaine\u00a0: no name$/m,
+    /lues .*\u00a0: 2/,
+  ],
   de: [/^Eingegangen, nicht registriert: SW-/, /^ {2}Zeile 5, Feld 2a: .*kein Domainname: no name$/m, /Anträge: 2/],
   es: [/^Recibida, no registrada: SW-/, /^ {2}línea 5, campo 2a: .*nombre de dominio: no name$/m, /mensaje: 2/],
 };
@@ -136,7 +140,7 @@ for (const [language, [subject, problem, several]] of Object.entries(wordsOf)) {
     assert.match(mail.subject ?? '', subject);
     assert.match(mail.text ?? '', problem);
     assert.match(mail.text ?? '', several);
-    assert.match(mail.text ?? '', /^ {2}1\. create mühle\.fr \(xn--mhle-0ra\.fr\) *$/m);
+    assert.match(mail.text ?? '', /^ {2}1\. create mühle\.fr \(xn--mhle-0ra\.fr\)$/m);
     assert.match(String(mail.html), new RegExp(`<html lang="${language}">[^]*mühle\\.fr \\(xn--mhle-0ra\\.fr\\)`));
     assert.doesNotMatch(`${mail.text}${String(mail.html)}`, /\{\{|undefined/);
   });
@@ -147,21 +151,49 @@ test('an acknowledgement lists a bounded number of requests and names, and count
   const mail = await simpleParser(await acknowledge(stored(`Subject: s\r\n\r\n${keys}`)));
   assert.equal(mail.text?.match(/^Seawall-Name: /gm)?.length, 50);
   assert.match(mail.text ?? '', /^Seawall-More-Requests: 10\nSeawall-More-Names: 10\n/m);
-  assert.match(mail.text ?? '', /^ {2}50\. n49\.example *\n {2}and 10 more$/m);
+  assert.match(mail.text ?? '', /^ {2}50\. n49\.example\n {2}further requests: 10$/m);
   const one = `1a..: C\r\n${Array.from({ length: 60 }, (_, index) => `2a..: n${index}.fr\r\n`).join('')}`;
   assert.match(
     (await simpleParser(await acknowledge(stored(`\r\n${one}`)))).text ?? '',
-    /^ {2}n49\.fr\n {2}and 10 more$/m,
+    /^ {2}n49\.fr\n {2}further names: 10$/m,
   );
 });
 
 test('French reads as French, and accents survive', async () => {
   const mail = await simpleParser(await acknowledge(stored(await sample('multipart-html')), 'fr'));
-  assert.match(mail.subject ?? '', /^Reçu, pas enregistré : SW-/);
-  assert.match(mail.text ?? '', /REÇU NE VEUT PAS DIRE ENREGISTRÉ/);
+  assert.match(mail.subject ?? '', /^Reçue, pas enregistrée : SW-/);
+  assert.match(mail.text ?? '', /REÇUE NE VEUT PAS DIRE ENREGISTRÉE\u00a0:/);
   assert.match(mail.text ?? '', /samedi 21 novembre 2026, 09:00:00\.123 UTC/);
   assert.match(mail.text ?? '', /^ {2}pluvier-doré\.fr \(xn--pluvier-dor-lbb\.fr\)$/m);
   assert.match(mail.text ?? '', /Demande pour pluvier-doré\.fr/);
+});
+
+test('an acknowledgement says who sends it, where to ask, and the local time; people read one word for one thing', async () => {
+  const sender = {
+    registry: 'Registry of .example',
+    contact: 'hostmaster@registry.example, +33 1 23 45 67 89',
+    reply_to: 'Help <help@registry.example>',
+    time_zone: 'Europe/Paris',
+  };
+  const compose = composer({ from: 'a@b.example', name: 'n', sender, languages, recipientOf: toSender('fr') });
+  const kept = stored('Subject: s\r\n\r\noperation: request\r\nkey: a.example\r\nfor: X\r\n');
+  const readable = await readMail(kept.message, parse);
+  assert.ok(readable);
+  const mail = await simpleParser(compose(kept, parseRequests(readable), fieldsOf(kept.message))?.bytes ?? '');
+  assert.equal(mail.replyTo?.text, '"Help" <help@registry.example>');
+  assert.match(mail.text ?? '', /^Heure locale\u00a0: +samedi 21 novembre 2026 à 10:00:00 UTC\+1$/m);
+  assert.match(
+    mail.text ?? '',
+    /Les réponses vont à Help <help@registry\.example>\.\n\nRegistry of \.example\nhostmaster@/,
+  );
+  assert.match(mail.text ?? '', /^Nom lu dans votre demande\u00a0:$/m);
+  assert.match(mail.text ?? '', /^Opération\u00a0: +create$/m);
+  assert.match(mail.text ?? '', /^Seawall-Operation: request$/m);
+  assert.doesNotMatch(mail.text ?? '', /[ \t]$/m);
+  const of = (more: Partial<typeof sender>) => () =>
+    composer({ from: 'a@b', name: 'n', sender: { ...sender, ...more }, languages, recipientOf: toSender('en') });
+  assert.throws(of({ reply_to: 'nobody' }), /ack\.reply_to wants a mail address/);
+  assert.throws(of({ time_zone: 'Mars/Olympus' }), /ack\.time_zone wants a zone such as Europe\/Paris/);
 });
 
 test('the same request gives the same bytes, another one does not', async () => {
@@ -181,8 +213,8 @@ test('a password in a request never reaches its acknowledgement', async () => {
 test('a hostile subject stays text', async () => {
   const mail = await simpleParser(await acknowledge(stored(await sample('hostile-subject'))));
   assert.equal(mail.inReplyTo, undefined);
-  assert.ok(mail.text?.includes('Your subject: <![CDATA[</message></request>&amp;<fake/>]]>'));
-  assert.ok(mail.text?.includes('Your ref.:    ${jndi:ldap://x}'));
+  assert.ok(mail.text?.includes('Your subject:   <![CDATA[</message></request>&amp;<fake/>]]>'));
+  assert.ok(mail.text?.includes('Your reference: ${jndi:ldap://x}'));
   const html = String(mail.html);
   assert.ok(html.includes('&lt;![CDATA[&lt;/message&gt;&lt;/request&gt;&amp;amp;&lt;fake/&gt;]]&gt;'));
   assert.doesNotMatch(html, /<fake|<!\[CDATA/);
@@ -198,7 +230,7 @@ test('nothing in a mail adds a header or a part to its acknowledgement', async (
   const mail = await simpleParser(bytes);
   assert.equal(mail.bcc, undefined);
   assert.equal(mail.attachments.length, 0);
-  assert.match(mail.text ?? '', /Nobody reads answers/);
+  assert.match(mail.text ?? '', /Replies are not read/);
   assert.match(String(mail.html), /<\/html>/);
   const header = bytes.toString().split('\r\n\r\n')[0] ?? '';
   assert.doesNotMatch(header, /^(bcc|to: .*victim)/im);
@@ -285,7 +317,12 @@ test('an acknowledgement says at which hour the request came, and that a rehears
     ],
     [
       { late: true },
-      { en: /after the closing time/i, fr: /après la fermeture/i, de: /nach dem schluss/i, es: /después del cierre/i },
+      {
+        en: /after the closing time/i,
+        fr: /après la fermeture/i,
+        de: /nach annahmeschluss/i,
+        es: /después del cierre/i,
+      },
       'seawall-late',
     ],
     [
@@ -293,7 +330,7 @@ test('an acknowledgement says at which hour the request came, and that a rehears
       {
         en: /this is a rehearsal/i,
         fr: /ceci est une répétition/i,
-        de: /dies ist eine probe/i,
+        de: /dies ist ein probelauf/i,
         es: /esto es un ensayo/i,
       },
       'seawall-rehearsal',

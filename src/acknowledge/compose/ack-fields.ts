@@ -41,7 +41,7 @@ export function parsedFields(parsed: ParsedMail): Fact[] {
     ...optional('Seawall-Reference', ofRequests ? undefined : reference),
     ...requests.flatMap((request): Fact[] => [
       ...optional('Seawall-Request', several ? request.number : undefined),
-      ...optional('Seawall-Operation', request.operation),
+      ...optional('Seawall-Operation', parsed.requests[request.number - 1]?.operation),
       ...optional('Seawall-Reference', request.reference),
       ...request.names.map(({ ascii }): Fact => ['Seawall-Name', ascii]),
     ]),

@@ -3,7 +3,8 @@
 // Message-ID and boundary from the ticket), so a repeat after a crash is the same message, byte for byte, as long as the
 // templates and what the registrar book says of the registrar are the same. Pure.
 
-import { ConfigError } from '../../model/errors.ts';
+import type { Config } from '../../config/config.ts';
+import { ConfigError, messageOf } from '../../model/errors.ts';
 import { plainTicket } from '../../model/ticket.ts';
 import type { StoredRequest } from '../../model/request.ts';
 import type { ParsedMail } from '../../model/parsed-mail.ts';
@@ -25,24 +26,31 @@ export interface Composed extends Outgoing {
   readonly rendered: Rendered;
 }
 
+/** What acknowledgements say of the registry, and its zone (IANA), as the configuration has them; empty: nothing. */
+export type Sender = Pick<Config['ack'], 'registry' | 'contact' | 'reply_to' | 'time_zone'>;
+
 /** Makes acknowledgements; undefined when the address is none that can be written to. */
 export type Compose = (request: StoredRequest, parsed: ParsedMail, fields: Fields) => Composed | undefined;
 
 /**
  * The composer for one sender.
  * @param options `from` as in a From header; `name` for the right side of Message-IDs; `recipientOf` names one of `languages`
- * @throws ConfigError when `from` holds no usable address
+ * @throws ConfigError when `from` or the reply address is none that can be used, or there is no such zone
  */
 export function composer(options: {
   from: string;
   name: string;
   languages: Languages;
   recipientOf: RecipientOf;
+  sender?: Sender;
   /** Whoever no registrar book vouches for gets no more bytes than came, as far as the shortest form allows it. */
   unverifiedShort?: boolean;
 }): Compose {
   const from = fromHeader(options.from);
+  const { registry = '', contact = '', reply_to: replyTo = '', time_zone: timeZone = 'UTC' } = options.sender ?? {};
+  const answersTo = replyTo === '' ? undefined : fromHeader(replyTo, 'ack.reply_to');
   const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
+  const local = new Map([...options.languages.keys()].map((language) => [language, localIn(language, timeZone)]));
 
   return (request, parsed, fields) => {
     const { ticket, sequence } = request;
@@ -60,6 +68,10 @@ export function composer(options: {
       sequence,
       receivedAt,
       receivedOn: `${day.format(request.receivedAt)}, ${receivedAt.slice(11, 23)} UTC`,
+      localTime: timeZone === 'UTC' ? undefined : local.get(language)?.format(request.receivedAt),
+      registry: registry || undefined,
+      contact: contact || undefined,
+      replyTo: replyTo || undefined,
       size: request.size,
       sha256: request.sha256,
       ...templateView(parsed),
@@ -73,6 +85,7 @@ export function composer(options: {
       ['Date', headerDate(request.receivedAt)],
       ['From', from],
       ['To', `<${to}>`],
+      ...(answersTo === undefined ? [] : [['Reply-To', answersTo]]),
       ['Subject', headerText(sanitizeLine(subjectOf(request, rendered.subject), 250))],
       // The time keeps apart two logs that begin with the same tickets: a rehearsal and the day.
       ['Message-ID', `<${plainTicket(ticket)}.${request.receivedAt}@${options.name}>`],
@@ -124,6 +137,17 @@ function dayIn(language: string): Intl.DateTimeFormat {
   return new Intl.DateTimeFormat([language, 'en'], { dateStyle: 'full', timeZone: 'UTC' });
 }
 
+/** Date, time to the second and zone, as a language has them. */
+function localIn(language: string, timeZone: string): Intl.DateTimeFormat {
+  const parts = { hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short', timeZone } as const;
+  const date = { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' } as const;
+  try {
+    return new Intl.DateTimeFormat([language, 'en'], { ...date, ...parts });
+  } catch (error) {
+    throw new ConfigError(`ack.time_zone wants a zone such as Europe/Paris: ${messageOf(error)}.`);
+  }
+}
+
 /** In-Reply-To and References (RFC 5322 section 3.6.4), when the request has a Message-ID that can be repeated. */
 function threadOf(fields: Fields): [string, string][] {
   const id = messageIdOf(fields);
@@ -141,11 +165,11 @@ export function isWritable(address: string): boolean {
 }
 
 /** The From header that `ack.from` stands for. @throws ConfigError when it holds no usable address */
-export function fromHeader(from: string): string {
+export function fromHeader(from: string, key = 'ack.from'): string {
   const [, name = '', bracketed] = /^\s*(?:(.*?)\s*<([^<>]*)>|.*)\s*$/su.exec(from) ?? [];
   const address = (bracketed ?? from).trim();
   if (!isWritable(address)) {
-    throw new ConfigError('ack.from wants a mail address, as in: Registry <registry@example.org>.');
+    throw new ConfigError(`${key} wants a mail address, as in: Registry <registry@example.org>.`);
   }
   const shown = sanitizeLine(name.replace(/^"(.*)"$/, '$1'), 100);
   if (shown === '') return `<${address}>`;

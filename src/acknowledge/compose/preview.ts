@@ -33,6 +33,7 @@ export async function preview(
   const compose = composer({
     from,
     name,
+    sender: config.ack,
     languages: new Map([[language, render]]),
     recipientOf: (each) => ({ ...recipientOf(each), language }),
     unverifiedShort: config.ack.unverified_short && (config.ack.relays.length > 0 || config.ack.direct),

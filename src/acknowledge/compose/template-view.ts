@@ -39,14 +39,20 @@ export function templateView(parsed: ParsedMail) {
   const listedRequests = requests.slice(0, listed).map((request, index): ShownRequest => {
     const its = request.names.slice(0, left);
     left -= its.length;
-    return { number: index + 1, operation: request.operation, reference: request.reference, names: its.map(showName) };
+    return {
+      number: index + 1,
+      operation: wordFor(request.operation),
+      reference: request.reference,
+      names: its.map(showName),
+    };
   });
   return {
     subject,
     form,
     reference,
-    operation,
+    operation: wordFor(operation),
     names: names.slice(0, listed).map(showName),
+    manyNames: names.length > 1,
     moreNames: requests.reduce((sum, request) => sum + request.names.length, 0) - (listed - left),
     several: requests.length > 1,
     requestCount: requests.length,
@@ -56,6 +62,19 @@ export function templateView(parsed: ParsedMail) {
     moreProblems,
     partly: parsed.partly,
   };
+}
+
+/** Each form has its own words; people read the same one for the same thing. What programs read stays as the form has it. */
+const oneWord: Readonly<Record<string, string>> = {
+  new: 'create',
+  request: 'create',
+  modify: 'update',
+  chholder: 'update',
+  chprov: 'transfer',
+};
+
+function wordFor(operation: string | undefined): string | undefined {
+  return operation === undefined ? undefined : (oneWord[operation] ?? operation);
 }
 
 function showName({ unicode, ascii }: DomainName): ShownName {

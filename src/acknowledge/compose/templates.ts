@@ -20,6 +20,12 @@ interface View {
   readonly receivedAt: string;
   /** The same for people, in the template's language. */
   readonly receivedOn: string;
+  /** The same in the zone of ack.time_zone, with its name; undefined in UTC. */
+  readonly localTime: string | undefined;
+  /** Who the registry is, where to ask, and where answers go; undefined when that is not configured. */
+  readonly registry: string | undefined;
+  readonly contact: string | undefined;
+  readonly replyTo: string | undefined;
   /** Bytes. */
   readonly size: number;
   readonly sha256: string;
@@ -30,6 +36,8 @@ interface View {
   readonly form: string | undefined;
   readonly names: readonly ShownName[];
   readonly moreNames: number;
+  /** Whether the whole mail has more than one name. */
+  readonly manyNames: boolean;
   /** Whether the mail holds more than one request. */
   readonly several: boolean;
   readonly requestCount: number;
@@ -121,6 +129,10 @@ const bare: View = {
   sequence: 1,
   receivedAt: '2026-11-21T09:00:00.123Z',
   receivedOn: 'Saturday 21 November 2026, 09:00:00.123 UTC',
+  localTime: undefined,
+  registry: undefined,
+  contact: undefined,
+  replyTo: undefined,
   size: 1,
   sha256: '0'.repeat(64),
   subject: '',
@@ -129,6 +141,7 @@ const bare: View = {
   form: undefined,
   names: [],
   moreNames: 0,
+  manyNames: false,
   phase: undefined,
   early: false,
   late: false,
@@ -151,6 +164,11 @@ const rich: View = {
   form: 'numbered',
   names: [name, { unicode: 'a.example', ascii: 'a.example', differs: false }],
   moreNames: 2,
+  manyNames: true,
+  localTime: 'Saturday 21 November 2026, 10:00:00 (GMT+1)',
+  registry: 'A registry',
+  contact: 'hostmaster@example.org',
+  replyTo: 'hostmaster@example.org',
   requestCount: 1,
   problems: trialProblems,
   moreProblems: 2,
