@@ -9,9 +9,11 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { seawall, startDaemon } from '../../loadtest/daemon.ts';
 import { hashPassword } from '../../src/lib/auth/password-hash.ts';
+import type { Clock } from '../../src/ports/runtime.ts';
 import type { StoredRequest } from '../../src/model/request.ts';
 import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { openReader } from '../../src/spool/mailbox/reader.ts';
+import { TurnedClock } from '../support/memory.ts';
 import { tlsSettings } from '../support/certificate.ts';
 import { intakeOn, type RunningIntake } from '../support/intake.ts';
 import { SmtpClient } from '../support/smtp-client.ts';
@@ -32,15 +34,17 @@ interface Guarded extends RunningIntake {
   requests(): Promise<StoredRequest[]>;
 }
 
-async function guarded(t: TestContext, book: string, settings: Record<string, string> = {}): Promise<Guarded> {
+async function guarded(
+  t: TestContext,
+  book: string,
+  settings: Record<string, string> = {},
+  clock?: Clock,
+): Promise<Guarded> {
   const spool = await temporaryFolder(t);
   const file = join(await temporaryFolder(t), 'registrars.toml');
   await writeFile(file, book);
-  const intake = await intakeOn(t, spool, {
-    SEAWALL_REGISTRARS_FILE: file,
-    SEAWALL_SMTP_UNLIMITED_CLIENTS: '192.0.2.1',
-    ...settings,
-  });
+  const given = { SEAWALL_REGISTRARS_FILE: file, SEAWALL_SMTP_UNLIMITED_CLIENTS: '192.0.2.1', ...settings };
+  const intake = await intakeOn(t, spool, given, clock);
   const requests = async (): Promise<StoredRequest[]> => {
     const reader = openReader(nodeRuntime, spool);
     const read = await reader.read(0, { count: 1_000, bytes: 1e8 });
@@ -281,6 +285,31 @@ test('the verbs: a password is set, the book is shown and reloaded, and one that
   assert.match(await client.say(plain('anna', password)), /^235/);
   assert.match(await client.say('MAIL FROM:<a@b.example>'), /^250/);
   client.end();
+});
+
+test('who lets bytes drip holds no common place that another registrar waits for', async (t) => {
+  const clock = new TurnedClock();
+  const far = near?.replaceAll('near', 'far').replace('127.0.0.2', '127.0.0.3');
+  const intake = await guarded(t, `${near}\n${far}`, { SEAWALL_REGISTRARS_PLACES: '2' }, clock);
+  const begun = async (from: string): Promise<SmtpClient> => {
+    const smtp = intake.client(from);
+    await smtp.hello();
+    for (const line of ['MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>']) await smtp.say(line);
+    smtp.write('DATA\r\n');
+    return smtp;
+  };
+  // One place of its own and both common ones.
+  const dripping = await Promise.all(['127.0.0.2', '127.0.0.2', '127.0.0.2'].map(begun));
+  for (const smtp of dripping) assert.match(await smtp.reply(), /^354/);
+  const [own, common] = [await begun('127.0.0.3'), await begun('127.0.0.3')];
+  assert.match(await own.reply(), /^354/);
+  const ready = common.reply();
+  await clock.turn(3_000);
+  assert.match(await ready, /^354/);
+  for (const [i, smtp] of [common, ...dripping].entries()) {
+    smtp.write(`X: ${i}\r\n${message}.\r\n`);
+    assert.match(await smtp.reply(), /^250/, 'whoever is slow loses nothing');
+  }
 });
 
 test('300 connections that guess passwords lock out no first login, from elsewhere or from their own address', async (t) => {
