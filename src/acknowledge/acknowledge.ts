@@ -73,7 +73,8 @@ export async function startAcknowledge(parts: {
     recipientOf: recipient,
     unverifiedShort: leaves && ack.unverified_short,
   });
-  const digestOptions = { from: fromHeader(ack.from), name: ack.name, language: ack.language };
+  const { rehearsal } = config.serve;
+  const digestOptions = { from: fromHeader(ack.from), name: ack.name, language: ack.language, rehearsal };
   const publisher = new TransportStatusFile(runtime, config.spool.dir);
   const changed = (): void => publisher.say(names, relays.troubles);
   const { transports, direct, sign, expect } = await openTransports(config, runtime, log, changed);

@@ -7,6 +7,7 @@ import { test, type TestContext } from 'node:test';
 import type { NewRequest } from '../../src/model/request.ts';
 import { Acknowledging } from '../support/acknowledging.ts';
 import { MailSink } from '../support/mail-sink.ts';
+import { composeDigest } from '../../src/acknowledge/compose/digest.ts';
 import { request } from '../support/memory.ts';
 
 const count = 60;
@@ -136,6 +137,25 @@ for (const verdict of ['fail', 'keep and fail'] as const) {
     }
   });
 }
+
+test('a digest says in every language what it is, and that a rehearsal counts for nothing', () => {
+  const digest = { head: 11, at: 0, to: 'a@b.example', ranges: [[11, 12] as const, [14, 14] as const] };
+  const subjects = new Set<string>();
+  for (const language of ['en', 'de', 'fr', 'es', 'it']) {
+    const options = { from: '<us@r.example>', name: 'r.example', language, rehearsal: language === 'it' };
+    const { bytes, ticket, sequence } = composeDigest(digest, options);
+    const text = bytes.toString();
+    assert.deepEqual([sequence, ticket], [11, 'SW-000000011-W']);
+    assert.deepEqual(ticketsIn(text), ['SW-000000011-W', 'SW-000000012-U', 'SW-000000014-Q']);
+    assert.equal(
+      /^Subject: \[REHEARSAL\] Rec/m.test(text) && text.includes('\r\nSeawall-Rehearsal: yes\r\n'),
+      language === 'it',
+    );
+    assert.match(text, /^[\r\n -~]*$/);
+    subjects.add(/^Subject: .*/m.exec(text)?.[0] ?? '');
+  }
+  assert.equal(subjects.size, 5);
+});
 
 test('an empty mail, and one in which nothing can be read, is answered in a few hundred bytes, as a file too', async (t) => {
   const { here, sink } = await open(t);

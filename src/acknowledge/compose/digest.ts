@@ -31,17 +31,18 @@ const words: Readonly<Record<string, readonly [subject: string, text: string]>> 
 /** Makes the mail of a digest. @param options `from` as it stands in the header; `name` for the right side of the Message-ID */
 export function composeDigest(
   { head, at, to, ranges }: Digest,
-  { from, name, language }: { from: string; name: string; language: string },
+  { from, name, language, rehearsal }: { from: string; name: string; language: string; rehearsal: boolean },
 ): Outgoing {
   const tickets = fromRanges(ranges).map(ticketOf);
   const spoken = words[language] ? language : 'en';
   const [subject = '', text = ''] = words[spoken] ?? [];
   const facts = ['Seawall-Status: received', `Seawall-Count: ${tickets.length}`];
+  if (rehearsal) facts.push('Seawall-Rehearsal: yes');
   const headers = [
     `Date: ${headerDate(at)}`,
     `From: ${from}`,
     `To: <${to}>`,
-    `Subject: ${headerText(`${subject} ${tickets.length}`)}`,
+    `Subject: ${headerText(`${rehearsal ? '[REHEARSAL] ' : ''}${subject} ${tickets.length}`)}`,
     `Message-ID: <${plainTicket(ticketOf(head))}.${at}@${name}>`,
     'Auto-Submitted: auto-replied',
     'X-Auto-Response-Suppress: All',
