@@ -74,7 +74,8 @@ export async function startAcknowledge(parts: {
     unverifiedShort: leaves && ack.unverified_short,
   });
   const { rehearsal } = config.serve;
-  const digestOptions = { from: fromHeader(ack.from), name: ack.name, language: ack.language, rehearsal };
+  const replyTo = ack.reply_to === '' ? undefined : fromHeader(ack.reply_to, 'ack.reply_to');
+  const digestOptions = { from: fromHeader(ack.from), replyTo, name: ack.name, language: ack.language, rehearsal };
   const publisher = new TransportStatusFile(runtime, config.spool.dir);
   const changed = (): void => publisher.say(names, relays.troubles);
   const { transports, direct, sign, expect } = await openTransports(config, runtime, log, changed);

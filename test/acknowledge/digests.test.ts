@@ -142,7 +142,13 @@ test('a digest says in every language what it is, and that a rehearsal counts fo
   const digest = { head: 11, at: 0, to: 'a@b.example', ranges: [[11, 12] as const, [14, 14] as const] };
   const subjects = new Set<string>();
   for (const language of ['en', 'de', 'fr', 'es', 'it']) {
-    const options = { from: '<us@r.example>', name: 'r.example', language, rehearsal: language === 'it' };
+    const options = {
+      from: '<us@r.example>',
+      replyTo: '<ask@r.example>',
+      name: 'r.example',
+      language,
+      rehearsal: language === 'it',
+    };
     const { bytes, ticket, sequence } = composeDigest(digest, options);
     const text = bytes.toString();
     assert.deepEqual([sequence, ticket], [11, 'SW-000000011-W']);
@@ -152,6 +158,7 @@ test('a digest says in every language what it is, and that a rehearsal counts fo
       language === 'it',
     );
     assert.match(text, /^[\r\n -~]*$/);
+    assert.match(text, /^Reply-To: <ask@r\.example>\r$/m);
     subjects.add(/^Subject: .*/m.exec(text)?.[0] ?? '');
   }
   assert.equal(subjects.size, 5);

@@ -28,10 +28,21 @@ const words: Readonly<Record<string, readonly [subject: string, text: string]>> 
   ],
 };
 
-/** Makes the mail of a digest. @param options `from` as it stands in the header; `name` for the right side of the Message-ID */
+/** What digests say of us. */
+export interface DigestOptions {
+  /** As they stand in the headers; without `replyTo` there is no Reply-To. */
+  readonly from: string;
+  readonly replyTo: string | undefined;
+  /** The right side of the Message-ID. */
+  readonly name: string;
+  readonly language: string;
+  readonly rehearsal: boolean;
+}
+
+/** Makes the mail of a digest. */
 export function composeDigest(
   { head, at, to, ranges }: Digest,
-  { from, name, language, rehearsal }: { from: string; name: string; language: string; rehearsal: boolean },
+  { from, replyTo, name, language, rehearsal }: DigestOptions,
 ): Outgoing {
   const tickets = fromRanges(ranges).map(ticketOf);
   const spoken = words[language] ? language : 'en';
@@ -41,6 +52,7 @@ export function composeDigest(
   const headers = [
     `Date: ${headerDate(at)}`,
     `From: ${from}`,
+    ...(replyTo === undefined ? [] : [`Reply-To: ${replyTo}`]),
     `To: <${to}>`,
     `Subject: ${headerText(`${rehearsal ? '[REHEARSAL] ' : ''}${subject} ${tickets.length}`)}`,
     `Message-ID: <${plainTicket(ticketOf(head))}.${at}@${name}>`,
