@@ -65,6 +65,8 @@ export interface Disk {
   sizeOf(path: string): Promise<number | undefined>;
   /** Owner and permissions of a file or folder; undefined when there is none. */
   accessOf(path: string): Promise<Access | undefined>;
+  /** When it was changed last, by the clock of whoever did; undefined when there is no such file. */
+  modifiedAt(path: string): Promise<number | undefined>;
   /** What tells the file of that name from every other file, at once; undefined when there is none. */
   identityNow(path: string): string | undefined;
   rename(from: string, to: string): Promise<void>;

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Daemon, seawall, startDaemon } from '../../loadtest/daemon.ts';
 import { startPostfix } from '../../loadtest/postfix.ts';
+import type { ProcessIdentity } from '../../src/ports/runtime.ts';
 import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import { ticketOf } from '../../src/model/ticket.ts';
 import { MailSink } from '../support/mail-sink.ts';
@@ -280,9 +281,11 @@ test('a damaged acknowledge journal keeps nobody from sending, and nobody from p
 });
 
 /** Leaves what a daemon in another container leaves when it is killed: a lock, and a holder of whom we cannot know whether he lives. */
-async function heldElsewhere(t: TestContext): Promise<string> {
+async function heldElsewhere(
+  t: TestContext,
+  holder: ProcessIdentity = { ...nodeRuntime.processes.self(), pid: 1, pidNamespace: 'pid:[1]' },
+): Promise<string> {
   const spool = await temporaryFolder(t);
-  const holder = { ...nodeRuntime.processes.self(), pid: 1, pidNamespace: 'pid:[1]' };
   await writeFile(
     join(spool, 'serve.epoch'),
     `${JSON.stringify({ epoch: 1, nonce: '0123456789abcdef', holder, since: '2026-11-21T09:00:00.000Z' })}\n`,
@@ -303,6 +306,21 @@ test('a daemon in another pid namespace says with exit code 75 that one still ho
   const refused = await verb({ environment: { ...process.env, SEAWALL_SPOOL_DIR: spool } }, 'serve');
   assert.equal(refused.code, 75);
   assert.match(refused.stderr, /is in use/);
+});
+
+test('a daemon whose clock is an hour ahead displaces none that is well: its lock looks left behind, and is being renewed', async (t) => {
+  const spool = await heldElsewhere(t, nodeRuntime.processes.self());
+  const lock = join(spool, 'serve.lock');
+  const renew = (): Promise<void> => {
+    const hourAgo = new Date(Date.now() - 3_600_000);
+    return utimes(lock, hourAgo, hourAgo);
+  };
+  await renew();
+  const renewing = setInterval(() => void renew(), 500);
+  atEnd(t, async () => clearInterval(renewing));
+  const refused = await verb({ environment: { ...process.env, SEAWALL_SPOOL_DIR: spool } }, 'serve');
+  assert.equal(refused.code, 75);
+  assert.match(refused.stderr, /is in use: its serve is process/);
 });
 
 test('a daemon whose serve.lock is removed takes it again; one whose spool is moved ends with 65, in words', async (t) => {

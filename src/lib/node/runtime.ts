@@ -119,6 +119,7 @@ const disk: Disk = {
   readFileNow: (path) => readFileSync(path),
   list: (folder) => readdir(folder),
   sizeOf: async (path) => (await statOf(path))?.size,
+  modifiedAt: async (path) => (await statOf(path))?.mtimeMs,
   async accessOf(path) {
     const found = await statOf(path);
     return found && { user: found.uid, group: found.gid, mode: found.mode & 0o7777 };

@@ -65,6 +65,25 @@ function describe(holder: EpochFile | undefined): string {
   return holder ? `process ${holder.holder.pid} on ${holder.holder.host}, since ${holder.since}` : 'another process';
 }
 
+/** A holder renews its lock every two seconds, however slow the machine is. */
+const renewedWithinMs = 5_000;
+
+/**
+ * Whether a lock that looks left behind is being renewed all the same: then its holder's clock, or ours, is wrong, and taking it would
+ * displace a holder that is well.
+ */
+async function isRenewed({ disk, clock }: Runtime, locks: Locks, path: string): Promise<boolean> {
+  const before = await disk.modifiedAt(path);
+  if (before === undefined || clock.now() - before <= locks.staleMs) return false;
+  const until = clock.elapsed() + renewedWithinMs;
+  while (clock.elapsed() < until) {
+    await sleep(clock, 250);
+    const now = await disk.modifiedAt(path);
+    if (now !== before) return now !== undefined;
+  }
+  return false;
+}
+
 /** Takes the lock; one that a dead process left behind is set aside at once, without waiting for it to go stale. */
 async function takeLock(
   runtime: Runtime,
@@ -76,10 +95,11 @@ async function takeLock(
   const path = join(folder, `${role}.lock`);
   const patience = runtime.clock.elapsed() + locks.staleMs * 1.5;
   for (;;) {
-    const lock = await locks.acquire(path, lost);
-    if (lock) return lock;
     const holder = await readEpoch(runtime, join(folder, `${role}.epoch`));
     const state = holder ? runtime.processes.state(holder.holder) : 'unknown';
+    const renewed = state !== 'dead' && (await isRenewed(runtime, locks, path));
+    const lock = renewed ? undefined : await locks.acquire(path, lost);
+    if (lock) return lock;
     if (state === 'alive' || (state === 'unknown' && runtime.clock.elapsed() >= patience)) {
       throw new InUseError(
         `The spool ${folder} is in use: its ${role} is ${describe(holder)}. Stop that one first, or choose another spool with spool.dir (SEAWALL_SPOOL_DIR).`,

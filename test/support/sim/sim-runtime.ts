@@ -66,6 +66,8 @@ function makeDisk(gate: Gate): Disk {
     readFile: (path) => gate.call(`readFile ${path}`, () => files().file(path, 'open').content()),
     // Here everything is everybody's.
     accessOf: async () => undefined,
+    // Nor does a lock have a time of its own: it is simulated as a whole.
+    modifiedAt: async () => undefined,
     identityNow: (path) => gate.now(`identityNow ${path}`, () => files().identityOf(path)),
     readFileNow: (path) => gate.now(`readFileNow ${path}`, () => files().file(path, 'open').content()),
     list: (folder) => gate.call(`list ${folder}`, () => files().list(folder)),
