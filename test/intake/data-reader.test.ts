@@ -38,6 +38,7 @@ test('the end of the data is found, and dots are taken out, however the bytes ar
     '.\r',
     '.\r\n',
     'x y ',
+    'l'.repeat(70),
   );
   const text = fc.array(piece, { maxLength: 30 }).map((pieces) => `${pieces.join('')}\r\n.\r\nNOOP\r\n`);
   const cuts = fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 12 });
