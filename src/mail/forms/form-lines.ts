@@ -64,16 +64,10 @@ function joined(rows: readonly FormLine[]): readonly FormLine[] {
 
 /** Some programs put a blank line behind each line: then only two of them are one. */
 function single(rows: readonly FormLine[]): readonly FormLine[] {
-  const keys = new Set<string>();
-  let alone = true;
-  for (const [index, { text, key }] of rows.entries()) {
-    if (text === '') continue;
-    if (key !== undefined) keys.add(key);
-    alone &&= index === 0 || rows[index - 1]?.text === '';
-    if (!alone) return rows;
-  }
+  if (rows.some(({ text }, index) => index > 0 && text !== '' && rows[index - 1]?.text !== '')) return rows;
+  const keys = new Set(rows.map(({ key }) => key));
   // One field again and again is a list of requests and no form.
-  if (keys.size < 3) return rows;
+  if (keys.size < 4) return rows;
   return rows.filter(({ text }, index) => text !== '' || (index > 0 && rows[index - 1]?.text === ''));
 }
 

@@ -30,8 +30,16 @@ function brokenField({ key, text }: FormLine): Field | undefined {
 export const internic: Form = {
   id: 'internic',
   nameField: name.shown,
-  detect: ({ rows, keys }) =>
-    keys.has(version) || new Set(rows.flatMap((row) => (isNumbered(row) ? (fieldOf(row)?.shown ?? []) : []))).size > 1,
+  detect({ rows, keys }) {
+    if (keys.has(version)) return true;
+    let first: Field | undefined;
+    for (const row of rows) {
+      const field = isNumbered(row) ? fieldOf(row) : undefined;
+      if (field && first && field !== first) return true;
+      first ??= field;
+    }
+    return false;
+  },
   parse({ rows, partly }) {
     const gathering = new RequestBuilder(operations, () => [operation.shown, name.shown]);
     for (const row of rows) {
