@@ -8,8 +8,9 @@ const fieldsMax = 1_000;
 
 const delimiter = Buffer.from('\r\n--');
 const headerEnd = Buffer.from('\r\n\r\n');
-/** A part's header is looked for so far behind a delimiter. */
+/** A part's header is looked for so far behind a delimiter, and behind so many of them: what looks so may be none. */
 const headMax = 8_192;
+const partsMax = 500;
 
 /** What is read of a message. */
 export interface Piece {
@@ -34,7 +35,8 @@ export function pieceOf(message: Buffer, most: number): Piece {
   const kept: Buffer[] = [];
   let size = 0;
   let from = 0;
-  for (let at = message.indexOf(delimiter); at >= 0 && size < most;) {
+  let parts = 0;
+  for (let at = message.indexOf(delimiter); at >= 0 && size + at - from < most && ++parts <= partsMax;) {
     const line = message.indexOf(lineFeed, at + delimiter.length);
     const head = line < 0 ? -1 : message.subarray(line - 1, line + headMax).indexOf(headerEnd);
     const end = head < 0 ? -1 : line - 1 + head + headerEnd.length;

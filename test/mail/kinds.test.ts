@@ -281,6 +281,14 @@ test('a mail that is larger than what is read: data is passed over, and what is 
     ['create heron.example', true],
   );
 
+  // What only looks like parts costs little, however often it does.
+  const fake = Buffer.from(
+    `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--\r\nContent-Type: a/b\r\n'.repeat(400_000)}`,
+  );
+  const before = process.cpuUsage();
+  assert.equal(pieceOf(fake, 262_144).partly, true);
+  assert.ok(process.cpuUsage(before).user < 1_000_000);
+
   const many = Array.from({ length: 3_000 }, (_, each) => `1a..: C\r\n2a..: name-${each}.example\r\n`).join('');
   const long = Buffer.from(`Subject: x\r\n\r\n${many}`);
   const whole = await readPiece(long, 262_144);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { autoReplyReason } from '../../src/acknowledge/compose/auto-reply-filter.ts';
-import { fieldsOf, messageIdOf, referencesOf, headPiece } from '../../src/mail/header-fields.ts';
+import { fieldsOf, messageIdOf, referencesOf, pieceOf } from '../../src/mail/header-fields.ts';
 import { MimeParser, PoisonError } from '../../src/mail/mime-parser.ts';
 import { linesMax, readMail } from '../../src/mail/read-text.ts';
 import { nodeRuntime } from '../../src/lib/node/runtime.ts';
@@ -25,7 +25,7 @@ export async function samples(): Promise<Buffer[]> {
 /** @param poison whether the mail may be more than the parser can do, as long as that ends too */
 export async function readHostile(name: string, mail: Buffer, poison?: 'or set aside'): Promise<void> {
   const before = process.cpuUsage();
-  const piece = headPiece(mail, poison ? mail.length : pieceBytes);
+  const piece = pieceOf(mail, poison ? mail.length : pieceBytes).bytes;
   const fields = fieldsOf(piece);
   autoReplyReason('a@b', fields);
   messageIdOf(fields);
