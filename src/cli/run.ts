@@ -19,6 +19,7 @@ import {
   actAsOwner,
   assertSpool,
   refuseForeignRoot,
+  refuseOpenFolders,
   type StageName,
   stages,
 } from '../operate/spool-views.ts';
@@ -214,6 +215,7 @@ async function run(args: string[], daemon: Daemon): Promise<number> {
   const { config, origin } = await loadConfig(nodeRuntime.disk, values.config, process.env);
   if (verb === 'serve') {
     await refuseForeignRoot(config.spool.dir);
+    await refuseOpenFolders(config.spool.dir);
     if (values.restored) await acceptRestored(config.spool.dir);
     return serve(config, values, argument, daemon);
   }

@@ -136,6 +136,17 @@ export async function refuseForeignRoot(spool: string): Promise<void> {
   );
 }
 
+/** Whoever may write to a folder may replace the files in it, whosever they are. @throws ConfigError */
+export async function refuseOpenFolders(spool: string): Promise<void> {
+  for (const folder of [spool, join(spool, 'mailboxes')]) {
+    const access = await runtime.disk.accessOf(folder);
+    if (access === undefined || (access.mode & 0o002) === 0) continue;
+    throw new ConfigError(
+      `Everybody on this machine may write to ${resolve(folder)} (mode ${access.mode.toString(8)}), and so replace what the log holds. Take that away first: chmod o-w ${resolve(folder)}.`,
+    );
+  }
+}
+
 /**
  * That there is something to look at.
  * @param origin where the configuration came from, in words

@@ -1,7 +1,7 @@
 // A verb says which configuration and which spool it looks at, and does not take a spool that is not there for an empty one.
 
 import assert from 'node:assert/strict';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { AckEvent } from '../../src/acknowledge/journal/ack-events.ts';
@@ -88,4 +88,18 @@ test('after a power cut, before the next start, verify judges journals by what t
   const config = makeConfig(undefined, { SEAWALL_SPOOL_DIR: spool });
   const { problems, requests } = await verifySpool(config, () => undefined);
   assert.deepEqual([problems, requests], [[], 2]);
+});
+
+test('a daemon does not start on a spool that everybody may write to', async (t) => {
+  const spool = await temporaryFolder(t);
+  await openWriter(t, spool);
+  const environment = { ...process.env, SEAWALL_CONFIG: '', SEAWALL_SPOOL_DIR: spool };
+  for (const folder of [spool, join(spool, 'mailboxes')]) {
+    await chmod(folder, 0o777);
+    for (const words of [['serve'], ['serve', 'intake']]) {
+      const { stderr, code } = await verb({ environment }, ...words);
+      assert.deepEqual([code, stderr.includes(`chmod o-w ${folder}`)], [78, true], stderr);
+    }
+    await chmod(folder, 0o750);
+  }
 });
