@@ -136,11 +136,18 @@ export async function refuseForeignRoot(spool: string): Promise<void> {
   );
 }
 
-/** Whoever may write to a folder may replace the files in it, whosever they are. @throws ConfigError */
+/**
+ * Whoever may write to a folder may replace the files in it, whosever they are, unless it is sticky, as temporary folders are. What cannot
+ * be looked at is for whoever opens it to complain of.
+ * @throws ConfigError
+ */
 export async function refuseOpenFolders(spool: string): Promise<void> {
   for (const folder of [spool, join(spool, 'mailboxes')]) {
-    const access = await runtime.disk.accessOf(folder);
-    if (access === undefined || (access.mode & 0o002) === 0) continue;
+    const access = await runtime.disk.accessOf(folder).catch((error: unknown) => {
+      if (errorCode(error) === undefined) throw error;
+      return undefined;
+    });
+    if (access === undefined || (access.mode & 0o1002) !== 0o002) continue;
     throw new ConfigError(
       `Everybody on this machine may write to ${resolve(folder)} (mode ${access.mode.toString(8)}), and so replace what the log holds. Take that away first: chmod o-w ${resolve(folder)}.`,
     );

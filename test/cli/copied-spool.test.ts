@@ -8,7 +8,7 @@ import { startDaemon } from '../../loadtest/daemon.ts';
 import { call, valueOf } from '../support/deliver.ts';
 import { SmtpClient } from '../support/smtp-client.ts';
 import { atEnd, temporaryFolder } from '../support/spool.ts';
-import { verb } from '../support/verbs.ts';
+import { until, verb } from '../support/verbs.ts';
 
 const settings = (spool: string): Record<string, string> => ({
   SEAWALL_SPOOL_DIR: spool,
@@ -59,7 +59,11 @@ test('a copied spool can be read beside the running original, and goes on only w
   const second = await startDaemon('--restored', settings(copy), { ready: 'Seawall is running' });
   atEnd(t, () => second.stop());
   assert.match(await queued(second.smtpPort, 'two'), /^SW-000000002-/);
-  assert.match(second.log(), /"after":1,.*this log went on from a copy/);
+  // A stage's lines may come behind the supervisor's.
+  await until(
+    async () => second.log(),
+    (log) => /"after":1,.*this log went on from a copy/.test(log),
+  );
   const hello = (await call(`http://127.0.0.1:${second.soapPort}/soap`, 'Hello', { clientId: 'c' })).text;
   assert.equal(valueOf(hello, 'restoredAfter'), '1');
   assert.match(valueOf(hello, 'restoredAt') ?? '', /^\d{4}-/);

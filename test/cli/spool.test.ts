@@ -102,4 +102,8 @@ test('a daemon does not start on a spool that everybody may write to', async (t)
     }
     await chmod(folder, 0o750);
   }
+  // In a sticky folder nobody replaces another one's files. What is meant here is refused for another reason, later.
+  await chmod(spool, 0o1777);
+  const { stderr } = await verb({ environment: { ...environment, SEAWALL_SMTP_HOST: '192.0.2.1' } }, 'serve', 'intake');
+  assert.doesNotMatch(stderr, /chmod/);
 });
