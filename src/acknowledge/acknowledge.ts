@@ -22,7 +22,7 @@ import { AckState } from './journal/ack-state.ts';
 import { DeliveryLoop } from './delivery-loop.ts';
 import { type RecipientOf, recipientOf } from './compose/recipient.ts';
 import { DeliveryQueue } from './queue/delivery-queue.ts';
-import { composer, fromHeader } from './compose/compose.ts';
+import { composer, fromHeader, replyToHeader } from './compose/compose.ts';
 import { composeDigest } from './compose/digest.ts';
 import { Digests } from './queue/digests.ts';
 import { limitsOf } from './queue/destination-limits.ts';
@@ -74,7 +74,7 @@ export async function startAcknowledge(parts: {
     unverifiedShort: leaves && ack.unverified_short,
   });
   const { rehearsal } = config.serve;
-  const replyTo = ack.reply_to === '' ? undefined : fromHeader(ack.reply_to, 'ack.reply_to');
+  const replyTo = replyToHeader(ack.reply_to);
   const digestOptions = { from: fromHeader(ack.from), replyTo, name: ack.name, language: ack.language, rehearsal };
   const publisher = new TransportStatusFile(runtime, config.spool.dir);
   const changed = (): void => publisher.say(names, relays.troubles);

@@ -53,6 +53,13 @@ export type OpenMode =
   | 'replace';
 
 /** File calls in the meaning of POSIX. Errors carry `code` (ENOENT, EEXIST, ENOSPC …). */
+/** A file keeps these through restarts and renamings, as a copy of it does not. */
+export interface Birth {
+  readonly inode: string;
+  /** When it was made, in nanoseconds; undefined where the file system does not say so. */
+  readonly at: string | undefined;
+}
+
 export interface Disk {
   open(path: string, mode: OpenMode): Promise<DiskFile>;
   /** Whole content of a small file. */
@@ -65,6 +72,8 @@ export interface Disk {
   sizeOf(path: string): Promise<number | undefined>;
   /** Owner and permissions of a file or folder; undefined when there is none. */
   accessOf(path: string): Promise<Access | undefined>;
+  /** What tells a file from every copy of it; undefined when there is no such file. */
+  birthOf(path: string): Promise<Birth | undefined>;
   /** When it was changed last, by the clock of whoever did; undefined when there is no such file. */
   modifiedAt(path: string): Promise<number | undefined>;
   /** What tells the file of that name from every other file, at once; undefined when there is none. */

@@ -19,13 +19,24 @@ export interface Restored {
 }
 
 interface Origin {
-  /** What tells the file `log-id` from every copy of it: its inode and its time of birth, which no copy has. */
+  /** What tells the file `log-id` from every copy of it: its inode, a colon, and its time of birth where that is known. */
   readonly file: string;
   readonly restored?: Restored;
 }
 
 const pathOf = (spool: string): string => join(spool, 'origin');
-const identityOf = (disk: Disk, spool: string): string | undefined => disk.identityNow(join(spool, 'log-id'));
+
+async function fileOf(disk: Disk, spool: string): Promise<string | undefined> {
+  const birth = await disk.birthOf(join(spool, 'log-id'));
+  return birth && `${birth.inode}:${birth.at ?? ''}`;
+}
+
+/** A time of birth that one of them does not know says nothing. */
+function isSame(one: string, other: string): boolean {
+  const [inode, at = ''] = one.split(':');
+  const [otherInode, otherAt = ''] = other.split(':');
+  return inode === otherInode && (at === '' || otherAt === '' || at === otherAt);
+}
 const bytesOf = (origin: Origin): Buffer => Buffer.from(`${JSON.stringify(origin)}\n`);
 
 async function readOrigin(disk: Disk, spool: string): Promise<Origin | undefined> {
@@ -43,7 +54,7 @@ async function readOrigin(disk: Disk, spool: string): Promise<Origin | undefined
 /** Notes where a log is, once. Spools of before have no such note, and get it at their next start. */
 export async function recordOrigin(disk: Disk, lock: FencedLock, spool: string): Promise<void> {
   if ((await readOrigin(disk, spool)) !== undefined) return;
-  const file = identityOf(disk, spool);
+  const file = await fileOf(disk, spool);
   if (file === undefined) return;
   await (await lock.replace(pathOf(spool), (fresh) => fresh.write(bytesOf({ file }), 0))).close();
   await disk.syncFolder(spool);
@@ -52,10 +63,12 @@ export async function recordOrigin(disk: Disk, lock: FencedLock, spool: string):
 /** Whether a spool was copied here, and nobody has said that the copy is to go on. Looks only. */
 export async function isCopy(disk: Disk, spool: string): Promise<boolean> {
   const origin = await readOrigin(disk, spool);
-  const file = identityOf(disk, spool);
+  const file = await fileOf(disk, spool);
   if (file === undefined) return false;
   // A spool of before has no note; one without an epoch either holds what an auditor copied, and no writer's files.
-  return origin === undefined ? (await disk.sizeOf(join(spool, 'intake.epoch'))) === undefined : origin.file !== file;
+  return origin === undefined
+    ? (await disk.sizeOf(join(spool, 'intake.epoch'))) === undefined
+    : !isSame(origin.file, file);
 }
 
 /** When the log last went on from a copy, if it did. */
@@ -82,7 +95,7 @@ export async function acceptCopy(
   spool: string,
   roles: readonly string[],
 ): Promise<void> {
-  const file = identityOf(disk, spool);
+  const file = await fileOf(disk, spool);
   if (file === undefined || !(await isCopy(disk, spool))) return;
   for (const role of roles) await disk.remove(join(spool, `${role}.lock`));
   const after = readCommitPosition(disk, spool)?.sequence ?? 0;

@@ -3,25 +3,15 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { NewRequest } from '../../src/model/request.ts';
-import { Acknowledging } from '../support/acknowledging.ts';
-import { MailSink } from '../support/mail-sink.ts';
+import { openWithSink, type Acknowledging } from '../support/acknowledging.ts';
+import type { MailSink } from '../support/mail-sink.ts';
 import { composeDigest } from '../../src/acknowledge/compose/digest.ts';
 import { request } from '../support/memory.ts';
 
 const count = 60;
 const limited = { unverified_per_minute: 10, unverified_short: true, retry_seconds: 1, connections: 1 };
-
-async function open(t: TestContext): Promise<{ here: Acknowledging; sink: MailSink }> {
-  const here = await Acknowledging.open();
-  const sink = await MailSink.open();
-  t.after(async () => {
-    await sink.close();
-    await here.close();
-  });
-  return { here, sink };
-}
 
 /** As a registrar's program would send them; a few are automatic, and some are from somebody else. */
 function fill(here: Acknowledging, fields: Partial<NewRequest> = {}): void {
@@ -50,7 +40,7 @@ function textsOf(sink: MailSink): Map<string, Set<string>> {
 }
 
 test('ten acknowledgements a minute go to an address that no book vouches for, and one mail for all others', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   fill(here);
   const stage = await here.start({ relays: [sink.url], ...limited });
   await here.turnUntil(() => here.replay().counts.sent === 13);
@@ -76,7 +66,7 @@ test('ten acknowledgements a minute go to an address that no book vouches for, a
 });
 
 test('a registrar of the book is acknowledged in full, and at any rate', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   const { client } = request('');
   fill(here, { client: { ...client, registrar: { id: 'a', by: 'auth' } } });
   const stage = await here.start({ relays: [sink.url], ...limited });
@@ -88,7 +78,7 @@ test('a registrar of the book is acknowledged in full, and at any rate', async (
 
 test('a digest that is put off is tried again as it was, and one that is refused fails for each of its requests', async (t) => {
   for (const code of [451, 550]) {
-    const { here, sink } = await open(t);
+    const { here, sink } = await openWithSink(t);
     let tries = 0;
     sink.answer = (_to, ticket) => {
       const digest = ticket === '' || here.log.stored.findIndex((each) => each.ticket === ticket) >= 10;
@@ -109,7 +99,7 @@ test('a digest that is put off is tried again as it was, and one that is refused
 for (const verdict of ['fail', 'keep and fail'] as const) {
   test(`a crash at each append in turn (${verdict}) leaves each request acknowledged, and repeats the same digest`, async (t) => {
     for (let broken = 1; ; broken++) {
-      const { here, sink } = await open(t);
+      const { here, sink } = await openWithSink(t);
       fill(here);
       here.beforeAppend = (append) => (append === broken ? verdict : undefined);
       let reason: Error | undefined;
@@ -165,7 +155,7 @@ test('a digest says in every language what it is, and that a rehearsal counts fo
 });
 
 test('an empty mail, and one in which nothing can be read, is answered in a few hundred bytes, as a file too', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   for (const message of ['', '\r\n', 'Subject: hello\r\n\r\nhello\r\n']) here.log.add(request(message));
   for (const relays of [[], [sink.url]]) {
     const stage = await here.start({ relays, unverified_short: true });

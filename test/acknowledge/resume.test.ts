@@ -1,12 +1,12 @@
 // A crash at any moment: nothing is skipped, and what is sent twice is the same message, byte for byte.
 
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { ackJournalName } from '../../src/acknowledge/acknowledge.ts';
 import { DamagedLogError } from '../../src/model/errors.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
-import { Acknowledging } from '../support/acknowledging.ts';
-import { MailSink } from '../support/mail-sink.ts';
+import { openWithSink } from '../support/acknowledging.ts';
+import type { MailSink } from '../support/mail-sink.ts';
 import { MemoryLog, request } from '../support/memory.ts';
 
 const count = 30;
@@ -16,16 +16,6 @@ function fill(log: MemoryLog): void {
     const header = each % 7 === 0 ? 'Precedence: bulk\r\n' : '';
     log.add(request(`Subject: ${each}\r\n${header}Message-ID: <${each}@a>\r\n\r\n2a..: n${each}.example\r\n`));
   }
-}
-
-async function open(t: TestContext): Promise<{ here: Acknowledging; sink: MailSink }> {
-  const here = await Acknowledging.open();
-  const sink = await MailSink.open();
-  t.after(async () => {
-    await sink.close();
-    await here.close();
-  });
-  return { here, sink };
 }
 
 /** One mail is put off twice, one is refused for good. */
@@ -42,7 +32,7 @@ function moody(sink: MailSink): void {
 for (const verdict of ['fail', 'keep and fail'] as const) {
   test(`a journal that breaks at each append in turn (${verdict}) skips no acknowledgement`, async (t) => {
     for (let broken = 1; ; broken++) {
-      const { here, sink } = await open(t);
+      const { here, sink } = await openWithSink(t);
       moody(sink);
       fill(here.log);
       here.beforeAppend = (append) => (append === broken ? verdict : undefined);
@@ -88,7 +78,7 @@ function group(sink: MailSink): Map<string, string[]> {
 }
 
 test('after a stop the stage goes on where it was, and sends nothing twice', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   fill(here.log);
   const first = await here.start({ relays: [sink.url], connections: 3 });
   await sink.until(() => sink.taken.length >= 5);
@@ -104,7 +94,7 @@ test('after a stop the stage goes on where it was, and sends nothing twice', asy
 });
 
 test('a mail that was under way in a crash is acknowledged, though later ones were settled before', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   sink.answer = (_to, ticket) => (ticket.startsWith('SW-000000003') ? 'never' : undefined);
   fill(here.log);
   const first = await here.start({ relays: [sink.url], connections: 2 });
@@ -125,7 +115,7 @@ test('a mail that was under way in a crash is acknowledged, though later ones we
 });
 
 test('a mail that was put off before a restart is tried after it, in its own time', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   moody(sink);
   fill(here.log);
   const ack = { relays: [sink.url], retry_seconds: 3_000, retry_seconds_max: 10_000 };
@@ -141,7 +131,7 @@ test('a mail that was put off before a restart is tried after it, in its own tim
 });
 
 test('a damaged log ends the stage, and only what was sent counts as sent', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   fill(here.log);
   const damaged: RequestReader = {
     durable: () => here.log.durable(),
@@ -161,7 +151,7 @@ test('a damaged log ends the stage, and only what was sent counts as sent', asyn
 });
 
 test('a journal that is lost ends the stage, and nothing more is written to it', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   fill(here.log);
   const lose: { now?: (reason: Error) => void } = {};
   here.lost = new Promise((resolve) => (lose.now = resolve));
@@ -176,7 +166,7 @@ test('a journal that is lost ends the stage, and nothing more is written to it',
 });
 
 test('a journal of another log is refused at start', async (t) => {
-  const { here, sink } = await open(t);
+  const { here, sink } = await openWithSink(t);
   here.store.events.push({ type: 'log', id: 'another' }, { type: 'sent', ranges: [[1, 10]] });
   fill(here.log);
   await assert.rejects(here.start({ relays: [sink.url] }), {

@@ -3,6 +3,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { AckEvent } from '../../src/acknowledge/journal/ack-events.ts';
 import { AckState } from '../../src/acknowledge/journal/ack-state.ts';
@@ -15,6 +16,7 @@ import { nodeRuntime } from '../../src/lib/node/runtime.ts';
 import type { RequestReader } from '../../src/ports/request-log.ts';
 import type { Disk } from '../../src/ports/runtime.ts';
 import type { Stage } from '../../src/ports/stage.ts';
+import { MailSink } from './mail-sink.ts';
 import { JournalStore, MemoryLog, runtimeWith, settle, TurnedClock } from './memory.ts';
 
 export const templates = join(import.meta.dirname, '..', '..', 'templates');
@@ -171,4 +173,15 @@ export class Acknowledging {
       },
     };
   }
+}
+
+/** An acknowledge stage and a mail sink, both gone when the test is over. */
+export async function openWithSink(t: TestContext): Promise<{ here: Acknowledging; sink: MailSink }> {
+  const here = await Acknowledging.open();
+  const sink = await MailSink.open();
+  t.after(async () => {
+    await sink.close();
+    await here.close();
+  });
+  return { here, sink };
 }

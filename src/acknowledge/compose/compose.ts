@@ -48,7 +48,7 @@ export function composer(options: {
 }): Compose {
   const from = fromHeader(options.from);
   const { registry = '', contact = '', reply_to: replyTo = '', time_zone: timeZone = 'UTC' } = options.sender ?? {};
-  const answersTo = replyTo === '' ? undefined : fromHeader(replyTo, 'ack.reply_to');
+  const answersTo = replyToHeader(replyTo);
   const days = new Map([...options.languages.keys()].map((language) => [language, dayIn(language)]));
   const local = new Map([...options.languages.keys()].map((language) => [language, localIn(language, timeZone)]));
 
@@ -162,6 +162,11 @@ function threadOf(fields: Fields): [string, string][] {
 export function isWritable(address: string): boolean {
   const written = /^(?:"(?:[ !#-[\]-~]|\\[ -~])+"|[^\p{Cc}\p{Z}<>"]+)@[^\p{Cc}\p{Z}<>@]+$/u;
   return address.length <= 320 && written.test(address);
+}
+
+/** The Reply-To header that `ack.reply_to` stands for; undefined when it is empty. @throws ConfigError when it holds no usable address */
+export function replyToHeader(replyTo: string): string | undefined {
+  return replyTo === '' ? undefined : fromHeader(replyTo, 'ack.reply_to');
 }
 
 /** The From header that `ack.from` stands for. @throws ConfigError when it holds no usable address */

@@ -119,6 +119,15 @@ const disk: Disk = {
   readFileNow: (path) => readFileSync(path),
   list: (folder) => readdir(folder),
   sizeOf: async (path) => (await statOf(path))?.size,
+  async birthOf(path) {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (!found) return undefined;
+    const { ino, birthtimeNs, ctimeNs } = found;
+    // Where there is none, Node gives nothing or the time of the last change in its place. The device is left out: after a reboot its
+    // number may be another.
+    const isKnown = birthtimeNs > 0n && birthtimeNs !== ctimeNs;
+    return { inode: String(ino), at: isKnown ? String(birthtimeNs) : undefined };
+  },
   modifiedAt: async (path) => (await statOf(path))?.mtimeMs,
   async accessOf(path) {
     const found = await statOf(path);
@@ -126,8 +135,7 @@ const disk: Disk = {
   },
   identityNow(path) {
     const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-    // Not the device: its number may be another after a reboot. The time of birth is one that no copy has.
-    return found && `${found.ino}:${found.birthtimeNs}`;
+    return found && `${found.dev}:${found.ino}`;
   },
   rename,
   async remove(path) {

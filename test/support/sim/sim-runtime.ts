@@ -66,6 +66,10 @@ function makeDisk(gate: Gate): Disk {
     readFile: (path) => gate.call(`readFile ${path}`, () => files().file(path, 'open').content()),
     // Here everything is everybody's.
     accessOf: async () => undefined,
+    birthOf: async (path) => {
+      const inode = files().identityOf(path);
+      return inode === undefined ? undefined : { inode, at: undefined };
+    },
     // Nor does a lock have a time of its own: it is simulated as a whole.
     modifiedAt: async () => undefined,
     identityNow: (path) => gate.now(`identityNow ${path}`, () => files().identityOf(path)),
