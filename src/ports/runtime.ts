@@ -56,8 +56,10 @@ export type OpenMode =
 /** A file keeps these through restarts and renamings, as a copy of it does not. */
 export interface Birth {
   readonly inode: string;
-  /** When it was made, in nanoseconds; undefined where the file system does not say so. */
-  readonly at: string | undefined;
+  /** When it was made, in nanoseconds. */
+  readonly at: string;
+  /** Whether that is known: where the file system does not say it, the time of the last change or none may stand there. */
+  readonly sure: boolean;
 }
 
 export interface Disk {

@@ -19,7 +19,7 @@ export interface Restored {
 }
 
 interface Origin {
-  /** What tells the file `log-id` from every copy of it: its inode, a colon, and its time of birth where that is known. */
+  /** What tells the file `log-id` from every copy of it: `INODE:BORN`, with `?` behind where the time of birth is not sure. */
   readonly file: string;
   readonly restored?: Restored;
 }
@@ -28,15 +28,17 @@ const pathOf = (spool: string): string => join(spool, 'origin');
 
 async function fileOf(disk: Disk, spool: string): Promise<string | undefined> {
   const birth = await disk.birthOf(join(spool, 'log-id'));
-  return birth && `${birth.inode}:${birth.at ?? ''}`;
+  return birth && `${birth.inode}:${birth.at}${birth.sure ? '' : '?'}`;
 }
 
-/** A time of birth that one of them does not know says nothing. */
+/** Two times of birth that differ tell two files apart, unless neither of them is sure. */
 function isSame(one: string, other: string): boolean {
   const [inode, at = ''] = one.split(':');
   const [otherInode, otherAt = ''] = other.split(':');
-  return inode === otherInode && (at === '' || otherAt === '' || at === otherAt);
+  if (inode !== otherInode) return false;
+  return (at.endsWith('?') && otherAt.endsWith('?')) || at.replace('?', '') === otherAt.replace('?', '');
 }
+
 const bytesOf = (origin: Origin): Buffer => Buffer.from(`${JSON.stringify(origin)}\n`);
 
 async function readOrigin(disk: Disk, spool: string): Promise<Origin | undefined> {

@@ -14,15 +14,18 @@ const spoolOf = (file: string, birth: Birth): Disk => ({
 });
 
 const cases: [note: string, birth: Birth, copy: boolean][] = [
-  ['7:100', { inode: '7', at: '100' }, false],
-  ['7:100', { inode: '7', at: '200' }, true],
-  ['7:100', { inode: '8', at: '100' }, true],
+  ['7:100', { inode: '7', at: '100', sure: true }, false],
+  ['7:100', { inode: '7', at: '200', sure: true }, true],
+  ['7:100', { inode: '8', at: '100', sure: true }, true],
+  // Made at once, and given another owner later.
+  ['7:100?', { inode: '7', at: '100', sure: true }, false],
+  ['7:100?', { inode: '7', at: '200', sure: true }, true],
   // Without a time of birth the inode decides, and nothing that is done to the file makes a copy of it.
-  ['7:100', { inode: '7', at: undefined }, false],
-  ['7:', { inode: '7', at: '200' }, false],
-  ['7:', { inode: '8', at: undefined }, true],
+  ['7:100?', { inode: '7', at: '200', sure: false }, false],
+  ['7:0?', { inode: '7', at: '0', sure: false }, false],
+  ['7:0?', { inode: '8', at: '0', sure: false }, true],
 ];
-for (const [note, { inode, at }, copy] of cases)
-  test(`noted as ${note}, now inode ${inode} born at ${at ?? 'no known time'}: ${copy ? 'a copy' : 'the spool itself'}`, async () => {
-    assert.equal(await isCopy(spoolOf(note, { inode, at }), '/nowhere'), copy);
+for (const [note, birth, copy] of cases)
+  test(`noted as ${note}, now ${JSON.stringify(birth)}: ${copy ? 'a copy' : 'the spool itself'}`, async () => {
+    assert.equal(await isCopy(spoolOf(note, birth), '/nowhere'), copy);
   });

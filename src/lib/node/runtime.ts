@@ -123,10 +123,8 @@ const disk: Disk = {
     const found = statSync(path, { bigint: true, throwIfNoEntry: false });
     if (!found) return undefined;
     const { ino, birthtimeNs, ctimeNs } = found;
-    // Where there is none, Node gives nothing or the time of the last change in its place. The device is left out: after a reboot its
-    // number may be another.
-    const isKnown = birthtimeNs > 0n && birthtimeNs !== ctimeNs;
-    return { inode: String(ino), at: isKnown ? String(birthtimeNs) : undefined };
+    // The device is left out: after a reboot its number may be another. A file that was made at once has both times alike, too.
+    return { inode: String(ino), at: String(birthtimeNs), sure: birthtimeNs > 0n && birthtimeNs !== ctimeNs };
   },
   modifiedAt: async (path) => (await statOf(path))?.mtimeMs,
   async accessOf(path) {

@@ -68,7 +68,7 @@ function makeDisk(gate: Gate): Disk {
     accessOf: async () => undefined,
     birthOf: async (path) => {
       const inode = files().identityOf(path);
-      return inode === undefined ? undefined : { inode, at: undefined };
+      return inode === undefined ? undefined : { inode, at: '0', sure: false };
     },
     // Nor does a lock have a time of its own: it is simulated as a whole.
     modifiedAt: async () => undefined,
